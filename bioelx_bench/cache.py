@@ -1,0 +1,90 @@
+"""Content-addressed work shared between runs and processes: indexes, embeddings, knowledge bases."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+from platformdirs import user_cache_path
+
+from bioelx_bench.files import explain_os_errors, sync_folder
+
+ENVIRONMENT_VARIABLE = "BIOELX_BENCH_CACHE"
+
+
+def default_cache_folder() -> Path:
+    """`BIOELX_BENCH_CACHE`, or the platform's cache folder for this user."""
+    if folder := os.environ.get(ENVIRONMENT_VARIABLE):
+        return Path(folder).expanduser().absolute()
+    return user_cache_path("bioelx-bench")
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """A folder of finished, immutable work: `<root>/<kind>/<key>/`.
+
+    Attributes:
+        root: The folder; made when first used.
+    """
+
+    root: Path
+
+    def folder(self, kind: str, key: str) -> Path:
+        """Where work of this kind and key is, whether or not it is there yet.
+
+        Raises:
+            ValueError: `kind` or `key` is not a plain folder name.
+        """
+        for part in (kind, key):
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", part):
+                raise ValueError(f"not a plain folder name: {part!r}")
+        return self.root / kind / key
+
+    def find(self, kind: str, key: str) -> Path | None:
+        """The finished folder, or None."""
+        folder = self.folder(kind, key)
+        return folder if folder.is_dir() else None
+
+    def build(self, kind: str, key: str, builder: Callable[[Path], None]) -> Path:
+        """The finished folder, built first if it is not there; safe for several processes at once.
+
+        `builder` fills `<key>.partial`, which is renamed to `<key>` when it returns. After a kill the next
+        call gets the same partial folder again, to continue from or to clear. Of several processes one
+        builds and the others wait for it.
+
+        Raises:
+            BenchError: The disk is full; the partial folder is removed.
+        """
+        folder = self.folder(kind, key)
+        if folder.is_dir():
+            return folder
+        with explain_os_errors(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.lock_path(kind, key)):
+            if folder.is_dir():
+                return folder
+            partial = folder.with_name(folder.name + ".partial")
+            with explain_os_errors(folder):
+                partial.mkdir(exist_ok=True)
+                builder(partial)
+                partial.replace(folder)
+                sync_folder(folder.parent)
+        return folder
+
+    def discard(self, kind: str, key: str) -> None:
+        """Remove finished work, for example because it turned out to be damaged."""
+        folder = self.folder(kind, key)
+        with FileLock(self.lock_path(kind, key)):
+            if folder.is_dir():
+                shutil.rmtree(folder)
+
+    def lock_path(self, kind: str, key: str) -> Path:
+        """The lock file that guards the work of this kind and key."""
+        folder = self.folder(kind, key)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        return folder.with_name(folder.name + ".lock")

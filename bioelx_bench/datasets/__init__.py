@@ -1,0 +1,1 @@
+"""Benchmarks: parsers, one shared schema, and `load_dataset`."""

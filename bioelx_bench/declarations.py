@@ -1,0 +1,153 @@
+"""What plugins declare: names, summaries and import paths, never live objects.
+
+A declaration costs nothing to make, so `--help` and `list` stay fast and a missing GPU, JVM or model breaks
+nothing until the component runs. `factory` and `options` are `package.module:attribute` paths, imported
+only when used (see `bioelx_bench.options.load_object`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bioelx_bench.records import Unit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """Base of all declarations.
+
+    Attributes:
+        name: What the user types. Lower case, digits, `.`, `-` and `_`.
+        summary: One line for `list`.
+        factory: Import path `package.module:attribute` of what makes the component.
+    """
+
+    name: str
+    summary: str
+    factory: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetSpec(Declaration):
+    """A benchmark. `factory` names a `bioelx_bench.protocols.DatasetLoader`.
+
+    Attributes:
+        revisions: Known revisions, the default first. Variants that must not share a table are revisions.
+        subsets: Languages or corpus parts, in the order of the result table.
+        splits: Known splits, the default first.
+        licence: SPDX identifier or name of the data's licence.
+        homepage: Where the data comes from.
+        context: What a ranker sees: `sentence`, `unit`, `abstract`, `window` or `none`.
+        shipped: Whether the data is in the package (else `--data-root` or a download provides it).
+    """
+
+    revisions: tuple[str, ...]
+    subsets: tuple[str, ...]
+    splits: tuple[str, ...] = ("test",)
+    licence: str
+    homepage: str
+    context: str
+    shipped: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnowledgeBaseSpec(Declaration):
+    """A knowledge base that is built by name. `factory` is a `protocols.KnowledgeBaseBuilder`.
+
+    Attributes:
+        revision: Changes whenever the builder or its sources change, so that the cache is built anew.
+        licence: Licence of the data.
+    """
+
+    revision: str
+    licence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurableSpec(Declaration):
+    """A component with options. `options` is the import path of a pydantic model (see `options`)."""
+
+    options: str = "bioelx_bench.options:NoOptions"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasSourceSpec(ConfigurableSpec):
+    """A source of aliases. `factory(options, environment)` gives an iterable of `aliases.Alias`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrieverSpec(ConfigurableSpec):
+    """A retriever. `factory(options, environment)` gives a `protocols.Retriever`.
+
+    Attributes:
+        units: Which units `search` can be asked for.
+    """
+
+    units: tuple[Unit, ...] = ("concept",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankerSpec(ConfigurableSpec):
+    """A ranker. `factory(options, environment)` gives a `protocols.Ranker`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankerFamilySpec(ConfigurableSpec):
+    """Rankers named by pattern, such as any LiteLLM model id.
+
+    A name that no `RankerSpec` bears is offered to the families. `matcher` is the import path of
+    `(name) -> Mapping[str, Any] | None`: the options that the name stands for, or None if it is not of this
+    family. It must import nothing heavy.
+    """
+
+    matcher: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricSpec(Declaration):
+    """A metric. `factory()` gives an `evaluate.Metric` that loads offline (see `scoring.metric`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandSpec(Declaration):
+    """A command of the command line. `factory()` gives a `typer.Typer` with one or several commands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSourceSpec(Declaration):
+    """A place that models come from, beside local folders and the Hub.
+
+    It serves model references `<name>:<model>`, such as `offline:e5-small`.
+    `factory(model: str, environment) -> Path` gives the model's folder or file, and raises `MissingError` for a
+    model it does not have. See `bioelx_bench.models.resolve_model`.
+
+    Attributes:
+        models: The models it is known to have, for messages; empty if it cannot tell.
+    """
+
+    models: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckSpec(Declaration):
+    """Checks for `doctor`.
+
+    `factory(environment, target) -> Iterable[protocols.Check]`, where `target` is a mapping that may hold
+    `retriever` or `ranker`: the name and options the user asks about.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresetSpec:
+    """A named combination of components, chosen by `run --preset`; options on the command line win."""
+
+    name: str
+    summary: str
+    retriever: str
+    ranker: str | None = None
+    retriever_options: Mapping[str, Any] = field(default_factory=dict)
+    ranker_options: Mapping[str, Any] = field(default_factory=dict)
+    k: int = 50
+    rank_k: int = 10

@@ -1,0 +1,1 @@
+"""Knowledge bases: columnar, memory-mapped folders of concepts and names."""

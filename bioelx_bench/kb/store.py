@@ -1,0 +1,242 @@
+"""Reading a knowledge base folder. Opening maps files into memory; nothing is made per name.
+
+A folder holds:
+
+- `manifest.json`: `KbManifest`, written last;
+- `concepts.arrow`: column `id` (string, sorted in byte order), `semantic_types` (list of string);
+- `names.arrow`: columns `text` (string), `language` (int16 code), `source` (int16 code), `preferred`
+  (bool); rows grouped by concept in the order of `concepts.arrow`, within a concept preferred names first,
+  then by language, text and source. Every record batch but the last has `BATCH_ROWS` rows;
+- `name_offsets.npy`: int64, shape (concepts + 1,): rows of concept `i` are `[offsets[i], offsets[i + 1])`;
+- `name_concepts.npy`: int32, shape (names,): concept row of each name row;
+- `definitions.arrow`: columns `concept` (int32 row, sorted), `text`, `source`.
+
+Language and source codes index the lists in the manifest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bioelx_bench.errors import DataError, MissingError
+from bioelx_bench.records import Concept, Name
+
+BATCH_ROWS: Final = 1 << 16
+FORMAT: Final = 1
+
+
+class SourceFile(BaseModel):
+    """A file a knowledge base was made from."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    sha256: str
+    release: str | None = None
+    licence: str | None = None
+
+
+class KbManifest(BaseModel):
+    """What a knowledge base holds and where it comes from.
+
+    Attributes:
+        sha256: Hash of the content (concepts, names, definitions, types), whatever the layout of files.
+        counts: Names by `language:<code>` and `source:<name>`, and whatever the builder dropped or merged.
+        filters: The options it was built with.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    format: int = FORMAT
+    name: str
+    sha256: str
+    concepts: int
+    names: int
+    definitions: int
+    languages: list[str]
+    sources: list[str]
+    files: list[SourceFile]
+    filters: dict[str, Any]
+    counts: dict[str, int]
+    software: dict[str, str]
+
+
+class KnowledgeBase:
+    """A knowledge base folder, opened with `KnowledgeBase.open`."""
+
+    def __init__(self, folder: Path, manifest: KbManifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+
+    @classmethod
+    def open(cls, folder: Path) -> KnowledgeBase:
+        """Open a folder.
+
+        Raises:
+            MissingError: There is no knowledge base in it.
+            DataError: Its manifest is not one this version reads.
+        """
+        path = folder / "manifest.json"
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise MissingError(
+                f"there is no knowledge base in {folder}",
+                where=path,
+                mend="bioelx-bench kb build table FILE --name NAME --output FOLDER makes one",
+            ) from error
+        try:
+            manifest = KbManifest.model_validate_json(text)
+        except ValidationError as error:
+            raise DataError(
+                "the knowledge base's manifest cannot be read", where=path, why=str(error), mend="build it again"
+            ) from error
+        if manifest.format != FORMAT:
+            raise DataError(
+                f"the knowledge base has format {manifest.format}, this version reads {FORMAT}",
+                where=path,
+                mend="build it again",
+            )
+        return cls(folder, manifest)
+
+    @property
+    def name(self) -> str:
+        """The name it was built under."""
+        return self.manifest.name
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the content."""
+        return self.manifest.sha256
+
+    def __len__(self) -> int:
+        """Number of concepts."""
+        return self.manifest.concepts
+
+    @property
+    def name_count(self) -> int:
+        """Number of name rows."""
+        return self.manifest.names
+
+    @property
+    def languages(self) -> list[str]:
+        """Language of each language code."""
+        return self.manifest.languages
+
+    @property
+    def sources(self) -> list[str]:
+        """Source of each source code."""
+        return self.manifest.sources
+
+    @cached_property
+    def concepts(self) -> pa.Table:
+        """Columns `id` and `semantic_types`, one row a concept, memory-mapped."""
+        return self._table("concepts.arrow")
+
+    @cached_property
+    def names(self) -> pa.Table:
+        """Columns `text`, `language`, `source`, `preferred`, one row a name, memory-mapped."""
+        return self._table("names.arrow")
+
+    @cached_property
+    def definitions(self) -> pa.Table:
+        """Columns `concept`, `text`, `source`, memory-mapped."""
+        return self._table("definitions.arrow")
+
+    @cached_property
+    def name_offsets(self) -> npt.NDArray[np.int64]:
+        """First name row of each concept row, shape (concepts + 1,), memory-mapped."""
+        return np.load(self.folder / "name_offsets.npy", mmap_mode="r", allow_pickle=False)
+
+    @cached_property
+    def name_concepts(self) -> npt.NDArray[np.int32]:
+        """Concept row of each name row, shape (names,), memory-mapped."""
+        return np.load(self.folder / "name_concepts.npy", mmap_mode="r", allow_pickle=False)
+
+    def concept_id(self, row: int) -> str:
+        """The id of a concept row."""
+        return str(self._cell(self.concepts, "id", row))
+
+    def concept_row(self, concept_id: str) -> int | None:
+        """The row of a concept, or None; a binary search in the mapped file."""
+        low, high = 0, len(self)
+        while low < high:
+            middle = (low + high) // 2
+            if self.concept_id(middle) < concept_id:
+                low = middle + 1
+            else:
+                high = middle
+        return low if low < len(self) and self.concept_id(low) == concept_id else None
+
+    def __contains__(self, concept_id: object) -> bool:
+        return isinstance(concept_id, str) and self.concept_row(concept_id) is not None
+
+    def name_text(self, row: int) -> str:
+        """The text of a name row."""
+        return str(self._cell(self.names, "text", row))
+
+    def concept(self, concept_id: str) -> Concept:
+        """A concept with its names, semantic types and definition.
+
+        Raises:
+            KeyError: It is not in the knowledge base.
+        """
+        row = self.concept_row(concept_id)
+        if row is None:
+            raise KeyError(concept_id)
+        return Concept(
+            id=concept_id,
+            names=self.names_of(row),
+            semantic_types=tuple(self._cell(self.concepts, "semantic_types", row) or ()),
+            definition=self.definition_of(row),
+        )
+
+    def names_of(self, row: int) -> tuple[Name, ...]:
+        """All names of a concept row, preferred ones first."""
+        start, stop = int(self.name_offsets[row]), int(self.name_offsets[row + 1])
+        return tuple(
+            Name(r["text"], self.languages[r["language"]], self.sources[r["source"]], r["preferred"])
+            for r in self.names.slice(start, stop - start).to_pylist()
+        )
+
+    def definition_of(self, row: int) -> str | None:
+        """The first definition of a concept row, or None."""
+        at = int(np.searchsorted(self._definition_rows, row))
+        if at < len(self._definition_rows) and self._definition_rows[at] == row:
+            return str(self._cell(self.definitions, "text", at))
+        return None
+
+    @cached_property
+    def _definition_rows(self) -> npt.NDArray[np.int32]:
+        return np.asarray(self.definitions.column("concept").to_numpy())
+
+    def name_batches(self, columns: Sequence[str] = ("text", "language")) -> Iterator[pa.RecordBatch]:
+        """The name table in order, `BATCH_ROWS` rows at a time, without copying."""
+        yield from self.names.select(list(columns)).to_batches(max_chunksize=BATCH_ROWS)
+
+    def describe(self) -> Mapping[str, Any]:
+        """The form in which a run records it."""
+        return {"name": self.name, "sha256": self.sha256, "concepts": len(self), "names": self.name_count}
+
+    def _table(self, file: str) -> pa.Table:
+        try:
+            with pa.memory_map(str(self.folder / file)) as source:
+                return pa.ipc.open_file(source).read_all()
+        except (OSError, pa.ArrowInvalid) as error:
+            raise DataError(
+                "the knowledge base is damaged", where=self.folder / file, why=str(error), mend="build it again"
+            ) from error
+
+    @staticmethod
+    def _cell(table: pa.Table, column: str, row: int) -> Any:
+        chunks = table.column(column)
+        batch, offset = divmod(row, BATCH_ROWS)
+        return chunks.chunk(batch)[offset].as_py()

@@ -1,0 +1,1 @@
+"""Leaderboards: run results as markdown pages."""

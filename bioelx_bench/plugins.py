@@ -1,0 +1,281 @@
+"""Loading plugins one at a time, and looking up what they declare.
+
+A plugin that fails to load, declares what it should not or takes another's name is quarantined: it is named
+with its reason, everything else works, and only a run that needs it stops.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, TypeVar, cast
+
+import pluggy
+
+from bioelx_bench import builtin, hookspecs
+from bioelx_bench.declarations import (
+    AliasSourceSpec,
+    CheckSpec,
+    CommandSpec,
+    DatasetSpec,
+    KnowledgeBaseSpec,
+    MetricSpec,
+    ModelSourceSpec,
+    PresetSpec,
+    RankerFamilySpec,
+    RankerSpec,
+    RetrieverSpec,
+)
+from bioelx_bench.errors import MissingError, UsageError
+from bioelx_bench.markers import PROJECT
+from bioelx_bench.options import did_you_mean
+
+DISABLE_VARIABLE: Final = "BIOELX_BENCH_DISABLE_PLUGINS"
+CORE: Final = "core"
+
+KINDS: Final[Mapping[str, tuple[type, ...]]] = {
+    "datasets": (DatasetSpec,),
+    "knowledge_bases": (KnowledgeBaseSpec,),
+    "alias_sources": (AliasSourceSpec,),
+    "retrievers": (RetrieverSpec,),
+    "rankers": (RankerSpec, RankerFamilySpec),
+    "metrics": (MetricSpec,),
+    "presets": (PresetSpec,),
+    "commands": (CommandSpec,),
+    "model_sources": (ModelSourceSpec,),
+    "checks": (CheckSpec,),
+}
+"""Every hook that returns declarations, with the types it may return."""
+
+Spec = TypeVar("Spec")
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A loaded plugin.
+
+    Attributes:
+        name: Entry point name, or the stem of a local file.
+        version: Version of its distribution, or `local`.
+        distribution: Name of its distribution, or the path of a local file.
+        hooks: Names of the hooks it implements.
+    """
+
+    name: str
+    version: str
+    distribution: str
+    hooks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A plugin that was set aside, and why."""
+
+    name: str
+    distribution: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A declaration with the plugin that made it."""
+
+    plugin: Plugin
+    spec: Any
+
+    @property
+    def qualified_name(self) -> str:
+        """`plugin/name`, which is unique."""
+        return f"{self.plugin.name}/{self.spec.name}"
+
+
+@dataclass(slots=True)
+class Plugins:
+    """Everything that is declared, by kind and name. Made by `load_plugins`."""
+
+    manager: pluggy.PluginManager
+    loaded: list[Plugin] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
+    disabled: list[str] = field(default_factory=list)
+    declared: dict[str, dict[str, list[Declared]]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
+
+    def all(self, kind: str) -> list[Declared]:
+        """All declarations of a kind, by name, then plugin."""
+        table = self.declared[kind]
+        return [d for name in sorted(table) for d in sorted(table[name], key=lambda d: d.plugin.name)]
+
+    def names(self, kind: str) -> list[str]:
+        """What a user may type for a kind: plain names, qualified where two plugins share one."""
+        return [
+            d.qualified_name if len(self.declared[kind][d.spec.name]) > 1 else d.spec.name for d in self.all(kind)
+        ]
+
+    def find(self, kind: str, name: str) -> Declared | None:
+        """The declaration of this (possibly qualified) name, or None.
+
+        Raises:
+            UsageError: Several plugins declare the name; the error says how to qualify it.
+        """
+        table = self.declared[kind]
+        matches = list(table.get(name, ()))
+        if "/" in name:
+            matches += [d for ds in table.values() for d in ds if d.qualified_name == name]
+        if len(matches) > 1:
+            choices = " or ".join(d.qualified_name for d in matches)
+            raise UsageError(
+                f"{len(matches)} plugins declare {label(kind)} {name!r}",
+                why="each of them could be meant, and figures must be traceable to one",
+                mend=f"write {choices}",
+            )
+        return matches[0] if matches else None
+
+    def get(self, kind: str, name: str) -> Declared:
+        """The declaration of this (possibly qualified) name.
+
+        Raises:
+            UsageError: The name is unknown, or several plugins declare it.
+            MissingError: The name is unknown, and a quarantined plugin might have declared it.
+        """
+        if found := self.find(kind, name):
+            return found
+        what = f"unknown {label(kind)} {name!r}{did_you_mean(name, self.names(kind))}"
+        if self.quarantined:
+            broken = "; ".join(f"{q.name} ({q.distribution}): {q.reason}" for q in self.quarantined)
+            raise MissingError(
+                what, why=f"these plugins could not be loaded: {broken}", mend="bioelx-bench plugins"
+            )
+        raise UsageError(what, mend=f"bioelx-bench list {kind.replace('_', '-')}")
+
+    def call_events(self, hook: str, **arguments: Any) -> list[str]:
+        """Call a run-event hook of every plugin; returns a message for each one that raised."""
+        failures = []
+        for plugin in self.loaded:
+            caller = subset_caller(self.manager, hook, plugin.name)
+            try:
+                caller(**arguments)
+            except Exception as error:
+                failures.append(f"plugin {plugin.name}: {hook} raised {type(error).__name__}: {error}")
+        return failures
+
+
+def label(kind: str) -> str:
+    """The singular of a kind, for messages: `knowledge_bases` is `knowledge base`."""
+    return kind.replace("_", " ").removesuffix("s")
+
+
+def load_plugins(files: Sequence[Path] = (), disable: str | None = None) -> Plugins:
+    """Load the core's own declarations, installed plugins and plugins in local files.
+
+    Args:
+        files: Python files that each hold one plugin.
+        disable: `all`, or plugin names with commas between; by default `BIOELX_BENCH_DISABLE_PLUGINS`. Local
+            files are loaded all the same, since they are asked for.
+    """
+    setting = os.environ.get(DISABLE_VARIABLE, "") if disable is None else disable
+    unwanted = {word.strip() for word in setting.split(",") if word.strip()}
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(hookspecs)
+    plugins = Plugins(manager)
+    add(plugins, CORE, "bioelx-bench", installed_version("bioelx-bench"), lambda: builtin)
+    for point in sorted(entry_points(group=PROJECT), key=lambda p: (p.name, p.value)):
+        if point.name in unwanted or "all" in unwanted or "1" in unwanted:
+            plugins.disabled.append(point.name)
+            continue
+        distribution, version = describe(point)
+        add(plugins, point.name, distribution, version, point.load)
+    for path in files:
+        add(plugins, path.stem, str(path), "local", lambda path=path: load_file(path))
+    return plugins
+
+
+def describe(point: EntryPoint) -> tuple[str, str]:
+    """Name and version of the distribution an entry point comes from."""
+    return (point.dist.name, point.dist.version) if point.dist else (point.value, "unknown")
+
+
+def installed_version(distribution: str) -> str:
+    """Version of an installed distribution, or `unknown` when run from a bare checkout."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def load_file(path: Path) -> ModuleType:
+    """Import a plugin from one file, under a name that cannot clash with an installed module."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    name = "bioelx_bench_local_" + re.sub(r"\W", "_", path.stem)
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    import sys
+
+    sys.modules[name] = module  # factories are found as "bioelx_bench_local_<stem>:attribute"
+    spec.loader.exec_module(module)
+    return module
+
+
+def add(plugins: Plugins, name: str, distribution: str, version: str, load: Callable[[], object]) -> None:
+    """Load one plugin and take its declarations, or quarantine it."""
+    manager = plugins.manager
+    registered: object | None = None
+    try:
+        if manager.has_plugin(name):
+            other = next(p for p in plugins.loaded if p.name == name)
+            raise ValueError(f"the plugin name {name!r} is already taken by {other.distribution}")
+        registered = load()
+        manager.register(registered, name=name)
+        manager.check_pending()
+        hooks = tuple(sorted(caller.name for caller in manager.get_hookcallers(registered) or ()))
+        plugin = Plugin(name, version, distribution, hooks)
+        taken = [(kind, spec) for kind in KINDS for spec in declarations_of(manager, kind, name)]
+    except (Exception, SystemExit) as error:  # a plugin is foreign code: whatever it raises is its own fault
+        if registered is not None and manager.is_registered(registered):
+            manager.unregister(registered)
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        plugins.quarantined.append(Quarantined(name, distribution, reason))
+        return
+    plugins.loaded.append(plugin)
+    for kind, spec in taken:
+        plugins.declared[kind].setdefault(spec.name, []).append(Declared(plugin, spec))
+
+
+def subset_caller(manager: pluggy.PluginManager, hook: str, name: str) -> Any:
+    """A caller of one hook that calls one plugin only."""
+    others = [p for n, p in manager.list_name_plugin() if n != name and p is not None]
+    return manager.subset_hook_caller(hook, remove_plugins=others)
+
+
+def declarations_of(manager: pluggy.PluginManager, kind: str, name: str) -> list[Any]:
+    """One plugin's declarations of a kind, checked.
+
+    Raises:
+        TypeError: It returns something else than declarations of that kind.
+        ValueError: A name is not well formed or is declared twice.
+    """
+    found: list[Any] = []
+    for answer in subset_caller(manager, kind, name)():
+        if isinstance(answer, str) or not isinstance(answer, Iterable):
+            raise TypeError(f"the hook {kind} must return a list of declarations, not {type(answer).__name__}")
+        found.extend(answer)
+    allowed = KINDS[kind]
+    for spec in found:
+        if not isinstance(spec, allowed):
+            wanted = " or ".join(t.__name__ for t in allowed)
+            raise TypeError(f"the hook {kind} must return {wanted}, not {type(spec).__name__}")
+        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", cast(Any, spec).name):
+            raise ValueError(f"{label(kind)} name {spec.name!r} must be lower-case letters, digits, '.', '-', '_'")
+    names = [spec.name for spec in found]
+    for repeated in {n for n in names if names.count(n) > 1}:
+        raise ValueError(f"declares {label(kind)} {repeated!r} twice")
+    return found

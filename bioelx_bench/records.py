@@ -1,0 +1,135 @@
+"""The record types that flow through the harness; each arrow of the data flow is one of them.
+
+This module imports nothing of ours. Records are frozen and slotted; those that are written to logs
+have a JSON form in `bioelx_bench.runs.logs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Unit = Literal["concept", "name"]
+"""What takes one place in a candidate list: a distinct concept, or a row of the name table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A half-open range of characters, `text[start:end]`, in a document."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The text in which mentions stand, as the ranker may see it.
+
+    Attributes:
+        id: Stable identifier, unique within a dataset revision.
+        text: What the dataset defines as context (sentence, unit, abstract, article window).
+        language: ISO 639-1 code.
+    """
+
+    id: str
+    text: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A marked piece of a document that is to be linked.
+
+    Attributes:
+        id: Stable identifier such as `xl-bel/de/0017`.
+        document: The document; its text is empty where the dataset has no context.
+        spans: One span, or several for a discontinuous mention, in document order. Empty when the
+            dataset gives no position.
+        text: The mention's surface string, exactly as the dataset gives it.
+        language: ISO 639-1 code of the mention.
+        gold: The concept ids that count as right; more than one where the dataset names several.
+        semantic_types: Semantic types (TUIs) the dataset annotates, if any.
+    """
+
+    id: str
+    document: Document
+    spans: tuple[Span, ...]
+    text: str
+    language: str
+    gold: tuple[str, ...]
+    semantic_types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """One name of a concept.
+
+    Attributes:
+        text: The name as its source writes it.
+        language: ISO 639-1 code (ISO 639-3 where there is no two-letter one; `mul` for Wikidata's
+            language-independent labels).
+        source: The vocabulary or collection it comes from, such as `MONDO`.
+        preferred: Whether the source prefers it.
+    """
+
+    text: str
+    language: str
+    source: str
+    preferred: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """A concept of a knowledge base with all its names, preferred names first."""
+
+    id: str
+    names: tuple[Name, ...]
+    semantic_types: tuple[str, ...] = ()
+    definition: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A concept that a retriever proposes for a mention.
+
+    Attributes:
+        concept_id: The concept.
+        score: Larger is better; comparable only within one candidate list.
+        name: The name that matched best.
+    """
+
+    concept_id: str
+    score: float
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What ranking a mention cost."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """A ranker's answer for one mention.
+
+    Attributes:
+        mention_id: The mention.
+        candidates: A permutation of the candidates that went in, best first, with the ranker's scores.
+        status: `ok`, or a short word for what was repaired (`partial`, `unparsed`, `failed`, ...).
+        usage: Calls, tokens and cost.
+        fallbacks: Count of each kind of repair that was needed; empty when `status` is `ok`.
+        nil: Whether the ranker chose "none of these" (only where that option is on).
+    """
+
+    mention_id: str
+    candidates: tuple[Candidate, ...]
+    status: str = "ok"
+    usage: Usage = field(default_factory=Usage)
+    fallbacks: Mapping[str, int] = field(default_factory=dict)
+    nil: bool = False

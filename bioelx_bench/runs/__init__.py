@@ -1,0 +1,1 @@
+"""Runs: what is run, its logs and its result."""

@@ -1,0 +1,1 @@
+"""Scoring: Recall@k, protocols, slices and intervals."""

@@ -1,0 +1,1 @@
+"""For plugin authors: conformance test classes for retrievers and rankers."""

@@ -1,0 +1,1 @@
+"""BM25 retrieval for bioelx-bench through Pyserini and Lucene."""

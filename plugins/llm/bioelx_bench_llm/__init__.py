@@ -1,0 +1,1 @@
+"""Ranking with any LLM for bioelx-bench through LiteLLM."""

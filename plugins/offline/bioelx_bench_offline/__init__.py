@@ -1,0 +1,1 @@
+"""Embedded models for bioelx-bench on machines without a model hub."""

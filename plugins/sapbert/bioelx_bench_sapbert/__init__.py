@@ -1,0 +1,1 @@
+"""SapBERT and alias-enriched SapBERT retrieval and training for bioelx-bench."""
