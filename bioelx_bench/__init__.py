@@ -1,7 +1,7 @@
 """bioelx-bench: an evaluation harness for cross-lingual biomedical entity linking.
 
 The public API: `load_dataset`, `open_knowledge_base`, `hookimpl`, and the modules `records`, `declarations`,
-`protocols`, `options`, `errors` and `testing` for plugin authors. Importing this package imports nothing heavy.
+`protocols`, `options`, `errors` and `testing` for plugin authors. Importing it imports nothing heavy.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Settings from the command line, `bioelx-bench.toml` (project), the user's file, and defaults, in this order."""
+"""Settings: command line, then `bioelx-bench.toml` (project), then the user's file, then defaults."""
 
 from __future__ import annotations
 
@@ -66,7 +66,9 @@ def defaults() -> dict[str, Setting]:
     """Settings that no file gives."""
     import os
 
-    cache_origin = f"environment {ENVIRONMENT_VARIABLE}" if os.environ.get(ENVIRONMENT_VARIABLE) else "default"
+    cache_origin = (
+        f"environment {ENVIRONMENT_VARIABLE}" if os.environ.get(ENVIRONMENT_VARIABLE) else "default"
+    )
     values: dict[str, Any] = {
         "output": "runs",
         "data_root": None,

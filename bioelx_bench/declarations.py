@@ -120,8 +120,8 @@ class ModelSourceSpec(Declaration):
     """A place that models come from, beside local folders and the Hub.
 
     It serves model references `<name>:<model>`, such as `offline:e5-small`.
-    `factory(model: str, environment) -> Path` gives the model's folder or file, and raises `MissingError` for a
-    model it does not have. See `bioelx_bench.models.resolve_model`.
+    `factory(model: str, environment) -> Path` gives the model's folder or file, and raises `MissingError`
+    for a model it does not have. See `bioelx_bench.models.resolve_model`.
 
     Attributes:
         models: The models it is known to have, for messages; empty if it cannot tell.

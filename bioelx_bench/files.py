@@ -64,7 +64,7 @@ def explain_os_errors(path: Path) -> Iterator[None]:
         raise BenchError(
             f"cannot write: {error.strerror or error}",
             where=path,
-            mend="free space or choose another folder (--output, BIOELX_BENCH_CACHE), then repeat the command",
+            mend="free space or choose another folder (--output, BIOELX_BENCH_CACHE), then repeat",
         ) from error
 
 

@@ -65,7 +65,9 @@ def load_object(path: str, needed_by: str) -> Any:
         ) from error
     except (ImportError, AttributeError) as error:
         raise MissingError(
-            f"{needed_by} cannot be loaded: {error}", where=path, mend="reinstall the plugin, or report it to its author"
+            f"{needed_by} cannot be loaded: {error}",
+            where=path,
+            mend="reinstall the plugin, or report it to its author",
         ) from error
     return found
 

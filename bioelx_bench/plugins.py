@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -103,7 +104,9 @@ class Plugins:
     loaded: list[Plugin] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
     disabled: list[str] = field(default_factory=list)
-    declared: dict[str, dict[str, list[Declared]]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
+    declared: dict[str, dict[str, list[Declared]]] = field(
+        default_factory=lambda: {kind: {} for kind in KINDS}
+    )
 
     def all(self, kind: str) -> list[Declared]:
         """All declarations of a kind, by name, then plugin."""
@@ -113,7 +116,8 @@ class Plugins:
     def names(self, kind: str) -> list[str]:
         """What a user may type for a kind: plain names, qualified where two plugins share one."""
         return [
-            d.qualified_name if len(self.declared[kind][d.spec.name]) > 1 else d.spec.name for d in self.all(kind)
+            d.qualified_name if len(self.declared[kind][d.spec.name]) > 1 else d.spec.name
+            for d in self.all(kind)
         ]
 
     def find(self, kind: str, name: str) -> Declared | None:
@@ -190,7 +194,7 @@ def load_plugins(files: Sequence[Path] = (), disable: str | None = None) -> Plug
         distribution, version = describe(point)
         add(plugins, point.name, distribution, version, point.load)
     for path in files:
-        add(plugins, path.stem, str(path), "local", lambda path=path: load_file(path))
+        add(plugins, path.stem, str(path), "local", partial(load_file, path))
     return plugins
 
 
@@ -201,7 +205,8 @@ def describe(point: EntryPoint) -> tuple[str, str]:
 
 def installed_version(distribution: str) -> str:
     """Version of an installed distribution, or `unknown` when run from a bare checkout."""
-    from importlib.metadata import PackageNotFoundError, version
+    from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 
     try:
         return version(distribution)
@@ -264,17 +269,22 @@ def declarations_of(manager: pluggy.PluginManager, kind: str, name: str) -> list
         ValueError: A name is not well formed or is declared twice.
     """
     found: list[Any] = []
+    answer: Any
     for answer in subset_caller(manager, kind, name)():
         if isinstance(answer, str) or not isinstance(answer, Iterable):
-            raise TypeError(f"the hook {kind} must return a list of declarations, not {type(answer).__name__}")
+            raise TypeError(
+                f"the hook {kind} must return a list of declarations, not {type(answer).__name__}"
+            )
         found.extend(answer)
     allowed = KINDS[kind]
     for spec in found:
         if not isinstance(spec, allowed):
             wanted = " or ".join(t.__name__ for t in allowed)
             raise TypeError(f"the hook {kind} must return {wanted}, not {type(spec).__name__}")
-        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", cast(Any, spec).name):
-            raise ValueError(f"{label(kind)} name {spec.name!r} must be lower-case letters, digits, '.', '-', '_'")
+        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", cast("Any", spec).name):
+            raise ValueError(
+                f"{label(kind)} name {spec.name!r} must be lower-case letters, digits, '.', '-', '_'"
+            )
     names = [spec.name for spec in found]
     for repeated in {n for n in names if names.count(n) > 1}:
         raise ValueError(f"declares {label(kind)} {repeated!r} twice")

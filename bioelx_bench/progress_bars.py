@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Task as RichTask
 from rich.text import Text
 
@@ -15,7 +22,13 @@ class RateColumn(ProgressColumn):
         """Render the task's rate, a dash before it is known."""
         speed = task.finished_speed or task.speed
         unit = task.fields.get("unit", "it")
-        return Text(f"– {unit}/s" if speed is None else f"{speed:,.0f} {unit}/s" if speed >= 10 else f"{speed:.1f} {unit}/s")
+        return Text(
+            f"– {unit}/s"
+            if speed is None
+            else f"{speed:,.0f} {unit}/s"
+            if speed >= 10
+            else f"{speed:.1f} {unit}/s"
+        )
 
 
 def make_bars() -> Progress:

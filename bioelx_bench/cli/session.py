@@ -64,7 +64,14 @@ class Session:
         """What components are given beside their options."""
         from bioelx_bench.protocols import Environment
 
-        return Environment(cache=self.cache, offline=self.offline, seed=seed, progress=self.progress, kb=kb, plugins=self.plugins)
+        return Environment(
+            cache=self.cache,
+            offline=self.offline,
+            seed=seed,
+            progress=self.progress,
+            kb=kb,
+            plugins=self.plugins,
+        )
 
     @cached_property
     def console(self) -> Console:

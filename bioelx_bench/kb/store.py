@@ -97,7 +97,10 @@ class KnowledgeBase:
             manifest = KbManifest.model_validate_json(text)
         except ValidationError as error:
             raise DataError(
-                "the knowledge base's manifest cannot be read", where=path, why=str(error), mend="build it again"
+                "the knowledge base's manifest cannot be read",
+                where=path,
+                why=str(error),
+                mend="build it again",
             ) from error
         if manifest.format != FORMAT:
             raise DataError(
@@ -154,12 +157,12 @@ class KnowledgeBase:
     @cached_property
     def name_offsets(self) -> npt.NDArray[np.int64]:
         """First name row of each concept row, shape (concepts + 1,), memory-mapped."""
-        return np.load(self.folder / "name_offsets.npy", mmap_mode="r", allow_pickle=False)
+        return self._array("name_offsets.npy")
 
     @cached_property
     def name_concepts(self) -> npt.NDArray[np.int32]:
         """Concept row of each name row, shape (names,), memory-mapped."""
-        return np.load(self.folder / "name_concepts.npy", mmap_mode="r", allow_pickle=False)
+        return self._array("name_concepts.npy")
 
     def concept_id(self, row: int) -> str:
         """The id of a concept row."""
@@ -232,8 +235,23 @@ class KnowledgeBase:
                 return pa.ipc.open_file(source).read_all()
         except (OSError, pa.ArrowInvalid) as error:
             raise DataError(
-                "the knowledge base is damaged", where=self.folder / file, why=str(error), mend="build it again"
+                "the knowledge base is damaged",
+                where=self.folder / file,
+                why=str(error),
+                mend="build it again",
             ) from error
+
+    def _array(self, file: str) -> npt.NDArray[Any]:
+        try:
+            array: npt.NDArray[Any] = np.load(self.folder / file, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise DataError(
+                "the knowledge base is damaged",
+                where=self.folder / file,
+                why=str(error),
+                mend="build it again",
+            ) from error
+        return array
 
     @staticmethod
     def _cell(table: pa.Table, column: str, row: int) -> Any:
