@@ -9,10 +9,11 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, TypeVar, cast
@@ -205,9 +206,6 @@ def describe(point: EntryPoint) -> tuple[str, str]:
 
 def installed_version(distribution: str) -> str:
     """Version of an installed distribution, or `unknown` when run from a bare checkout."""
-    from functools import partial
-from importlib.metadata import PackageNotFoundError, version
-
     try:
         return version(distribution)
     except PackageNotFoundError:
@@ -223,8 +221,6 @@ def load_file(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    import sys
-
     sys.modules[name] = module  # factories are found as "bioelx_bench_local_<stem>:attribute"
     spec.loader.exec_module(module)
     return module
