@@ -17,9 +17,9 @@ def open_knowledge_base(name_or_folder: str | Path, environment: Environment | N
     """Open a knowledge base, building it first where a declared one is used for the first time.
 
     Args:
-        name_or_folder: A folder that `kb build` made, or the name of a declared knowledge base such as `open`.
+        name_or_folder: A folder that `kb build` made, or a declared knowledge base's name such as `open`.
             A declared name wins over a folder of the same name; write `./NAME` for the folder.
-        environment: Gives plugins, cache and progress; by default the installed plugins and the user's cache.
+        environment: Gives plugins, cache and progress; by default what is installed and the user's cache.
 
     Raises:
         MissingError: The folder holds no knowledge base, or a package the builder needs is not installed.
@@ -66,7 +66,5 @@ def cache_key(found: Declared) -> str:
 
 def build_declared(found: Declared, environment: Environment) -> Path:
     """The folder of a declared knowledge base in the cache, built if it is not there."""
-    builder: KnowledgeBaseBuilder = load_object(
-        found.spec.factory, f"the knowledge base {found.spec.name!r}"
-    )
+    builder: KnowledgeBaseBuilder = load_object(found.spec.factory, f"the knowledge base {found.spec.name!r}")
     return environment.cache.build("kb", cache_key(found), lambda folder: builder(folder, environment))

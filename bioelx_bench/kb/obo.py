@@ -1,4 +1,4 @@
-"""Names and definitions from ontologies with UMLS cross-references, in OBO or OBO-graph JSON; fastobo parses."""
+"""Names and definitions from ontologies with UMLS cross-references, in OBO or OBO-graph JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bioelx_bench.files import hash_file
 from bioelx_bench.kb import schemas
 from bioelx_bench.kb.build import Rows, build_knowledge_base
 from bioelx_bench.kb.store import KnowledgeBase, SourceFile
-from bioelx_bench.kb.table import decode, open_bytes
+from bioelx_bench.kb.text import decode, open_bytes
 from bioelx_bench.plugins import installed_version
 from bioelx_bench.progress import Progress
 
@@ -173,7 +173,9 @@ def split_graphs(data: bytes, file: Path) -> list[bytes]:
         document = json.loads(data)
     except ValueError as error:
         line = getattr(error, "lineno", None)
-        raise DataError("the ontology is not JSON", where=at(file, line), why=str(error), mend=MEND) from error
+        raise DataError(
+            "the ontology is not JSON", where=at(file, line), why=str(error), mend=MEND
+        ) from error
     graphs = document.get("graphs") if isinstance(document, dict) else None
     if not isinstance(graphs, list) or not graphs or not all(isinstance(g, dict) for g in graphs):
         raise DataError(
@@ -252,7 +254,8 @@ def name_rows(ontology: Ontology, language: str) -> Iterator[pa.RecordBatch]:
         cuis, texts, preferred = zip(*rows, strict=True)
         languages, sources = [language] * len(rows), [ontology.source] * len(rows)
         yield pa.record_batch(
-            [pa.array(column) for column in (cuis, languages, texts, sources, preferred)], schema=schemas.NAMES
+            [pa.array(column) for column in (cuis, languages, texts, sources, preferred)],
+            schema=schemas.NAMES,
         )
 
 
