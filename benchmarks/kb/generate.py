@@ -1,7 +1,7 @@
 """Makes realistic inputs of any size: a plain table of names, and a UMLS release in exact RRF.
 
-Sizes follow UMLS 2020AA: about 4.6 rows a concept, two thirds of them English, a tenth suppressible. Names have
-the lengths and the shared words of real ones, drawn with a fixed seed, so that a file is the same each time.
+Sizes follow UMLS 2020AA: about 4.6 rows a concept, two thirds of them English, a fifth suppressible. Names
+have the lengths and the shared words of real ones, drawn with a fixed seed, so that a file is the same each time.
 """
 
 from __future__ import annotations
@@ -149,8 +149,8 @@ def write_conso(path: Path, random: np.random.Generator, words: np.ndarray, rows
                 status = "P|L1|PF|S1|Y" if first else "S|L2|VO|S2|N"
                 previous = c
                 lines.append(
-                    f"C{c:07d}|{languages[i]}|{status}|A{start + i:08d}||M{c}|D{c}|{sources[i]}|PT|{c}|{texts[i]}"
-                    f"|0|{suppress[i]}|256|\n"
+                    f"C{c:07d}|{languages[i]}|{status}|A{start + i:08d}||M{c}|D{c}|{sources[i]}|PT|{c}|"
+                    f"{texts[i]}|0|{suppress[i]}|256|\n"
                 )
             file.writelines(lines)
     return rows

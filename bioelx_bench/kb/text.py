@@ -30,7 +30,8 @@ def open_bytes(file: Path) -> Iterator[io.BufferedReader]:
             if suffix == ".gz":
                 yield io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=stored)))
             elif suffix == ".xz":
-                yield io.BufferedReader(cast("io.RawIOBase", lzma.LZMAFile(stored)))
+                with lzma.LZMAFile(stored) as unpacked:
+                    yield io.BufferedReader(cast("io.RawIOBase", unpacked))
             else:
                 yield stored
     except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
