@@ -41,6 +41,7 @@ class DatasetSpec(Declaration):
         homepage: Where the data comes from.
         context: What a ranker sees: `sentence`, `unit`, `abstract`, `window` or `none`.
         shipped: Whether the data is in the package (else `--data-root` or a download provides it).
+        benchmark: Whether `run --dataset all` runs it; false for readers of a user's own files.
     """
 
     revisions: tuple[str, ...]
@@ -50,6 +51,7 @@ class DatasetSpec(Declaration):
     homepage: str
     context: str
     shipped: bool = False
+    benchmark: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
