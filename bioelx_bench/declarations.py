@@ -41,6 +41,8 @@ class DatasetSpec(Declaration):
         homepage: Where the data comes from.
         context: What a ranker sees: `sentence`, `unit`, `abstract`, `window` or `none`.
         shipped: Whether the data is in the package (else `--data-root` or a download provides it).
+        options: Import path of the options model of a dataset that takes a user's own files.
+        open_subsets: Whether the loader accepts subsets beyond `subsets` (languages of a user's file).
     """
 
     revisions: tuple[str, ...]
@@ -50,6 +52,8 @@ class DatasetSpec(Declaration):
     homepage: str
     context: str
     shipped: bool = False
+    options: str = "bioelx_bench.options:NoOptions"
+    open_subsets: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
