@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bioelx_bench.declarations import PresetSpec
+from bioelx_bench.declarations import DatasetSpec, PresetSpec
 from bioelx_bench.errors import UsageError
 from bioelx_bench.options import did_you_mean
 from bioelx_bench.runs.components import ResolvedComponent, resolve_ranker, resolve_retriever
@@ -115,8 +115,7 @@ def plan_run(request: RunRequest, plugins: Plugins, config: Config) -> Plan:
         dataset=name,
         revision=chosen(revision, spec.revisions, f"revision of {name}", "--dataset NAME@REVISION"),
         split=chosen(request.split, spec.splits, f"split of {name}", "--split"),
-        subsets=tuple(chosen(s, spec.subsets, f"subset of {name}", "--subset") for s in request.subsets)
-        or spec.subsets,
+        subsets=chosen_subsets(request.subsets, spec),
         kb=request.kb or config.get("kb"),
         retriever=retriever,
         ranker=ranker,
@@ -127,6 +126,14 @@ def plan_run(request: RunRequest, plugins: Plugins, config: Config) -> Plan:
         seed=config.get("seed") if request.seed is None else request.seed,
         limit=request.limit,
     )
+
+
+def chosen_subsets(subsets: Sequence[str], spec: DatasetSpec) -> tuple[str, ...]:
+    """The subsets asked for, each once and in their order; all the declared ones where none is asked for."""
+    if spec.open_subsets:
+        return tuple(dict.fromkeys(subsets)) or spec.subsets
+    known = [chosen(s, spec.subsets, f"subset of {spec.name}", "--subset") for s in dict.fromkeys(subsets)]
+    return tuple(known) or spec.subsets
 
 
 def chosen(value: str | None, known: Sequence[str], what: str, flag: str) -> str:
