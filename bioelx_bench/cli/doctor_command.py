@@ -66,8 +66,8 @@ def own_checks(session: Session) -> list[Check]:
         root.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(root).free / 1e9
         enough = free >= 5
-        mend = None if enough else "free space, or move the cache with BIOELX_BENCH_CACHE"
-        checks.append(Check("cache", "ok" if enough else "warning", f"{root}, {free:.0f} GB free", mend))
+        advice = None if enough else "free space, or move the cache with BIOELX_BENCH_CACHE"
+        checks.append(Check("cache", "ok" if enough else "warning", f"{root}, {free:.0f} GB free", advice))
     except OSError as error:
         checks.append(
             Check("cache", "failed", str(error), "set BIOELX_BENCH_CACHE to a folder you can write")

@@ -168,7 +168,12 @@ def explain_engine_errors(folder: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.FatalException, pa.ArrowException) as error:
+    except (
+        duckdb.IOException,
+        duckdb.OutOfMemoryException,
+        duckdb.FatalException,
+        pa.ArrowException,
+    ) as error:
         message = re.sub(r"\s+", " ", str(error))
         raise BenchError(
             "the knowledge base cannot be built: the disk or memory does not suffice",

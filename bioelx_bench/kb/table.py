@@ -180,7 +180,9 @@ def read_header(stream: IO[bytes], file: Path, form: TextFormat) -> list[str]:
     if not line.strip():
         raise DataError("the table is empty", where=at(file, 1), mend=MEND)
     text = decode(line, file, 1).removeprefix("\ufeff").rstrip("\r\n")
-    columns = next(csv.reader([text], delimiter=form.delimiter)) if form.quoted else text.split(form.delimiter)
+    columns = (
+        next(csv.reader([text], delimiter=form.delimiter)) if form.quoted else text.split(form.delimiter)
+    )
     columns = [c.strip() for c in columns]
     check_columns(columns, at(file, 1))
     return columns
@@ -236,7 +238,9 @@ def read_text(file: Path, form: TextFormat, default_source: str) -> Iterator[pa.
                 stream,
                 read_options=pa_csv.ReadOptions(column_names=unique, block_size=BLOCK_BYTES),
                 parse_options=pa_csv.ParseOptions(
-                    delimiter=form.delimiter, quote_char='"' if form.quoted else False, double_quote=form.quoted
+                    delimiter=form.delimiter,
+                    quote_char='"' if form.quoted else False,
+                    double_quote=form.quoted,
                 ),
                 convert_options=pa_csv.ConvertOptions(
                     include_columns=wanted,
@@ -262,7 +266,9 @@ def convert(batch: pa.RecordBatch, default_source: str) -> pa.RecordBatch:
         source = pc.if_else(pc.equal(given["source"], ""), default_source, given["source"])
     else:
         source = pa.repeat(default_source, batch.num_rows)
-    preferred = parse_preferred(given["preferred"]) if "preferred" in given else pa.repeat(False, batch.num_rows)
+    preferred = (
+        parse_preferred(given["preferred"]) if "preferred" in given else pa.repeat(False, batch.num_rows)
+    )
     columns = {"cui": given["cui"], "language": given["lang"], "name": given["name"], "source": source}
     for column, found in columns.items():
         if first_violation(found, column) is not None:
@@ -327,7 +333,11 @@ def check_row(cells: list[str], columns: list[str], where: str) -> None:
         )
     row = dict(zip(columns, cells, strict=True))
     for column, rule in RULE_OF.items():
-        if column in row and (row[column] or column != "source") and (why := schemas.explain(rule, row[column])):
+        if (
+            column in row
+            and (row[column] or column != "source")
+            and (why := schemas.explain(rule, row[column]))
+        ):
             raise DataError(
                 f"{row[column]!r} is not a {column}", where=f"{where} (field {column})", why=why, mend=MEND
             )
@@ -366,15 +376,15 @@ def convert_parquet(
     batch: pa.RecordBatch, default_source: str, file: Path, rows: int
 ) -> Iterator[pa.RecordBatch]:
     """A batch of a Parquet table as rows; a missing source or preference takes its default."""
-    text = {
-        c: pc.cast(batch.column(c), pa.string()) for c in batch.schema.names if c != "preferred"
-    }
+    text = {c: pc.cast(batch.column(c), pa.string()) for c in batch.schema.names if c != "preferred"}
     if "source" in text:
         text["source"] = pc.fill_null(text["source"], "")
     if "preferred" in batch.schema.names:
         preferred = batch.column("preferred")
-        text["preferred"] = preferred if pa.types.is_boolean(preferred.type) else pc.fill_null(
-            pc.cast(preferred, pa.string()), ""
+        text["preferred"] = (
+            preferred
+            if pa.types.is_boolean(preferred.type)
+            else pc.fill_null(pc.cast(preferred, pa.string()), "")
         )
     clean = pa.RecordBatch.from_pydict(text)
     try:

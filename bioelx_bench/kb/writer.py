@@ -152,7 +152,9 @@ def merge_names(staging: Staging, languages: list[str]) -> SourceSets:
     staging.run("DROP TABLE names")
     columns = ", ".join(f"m{w}" for w in words)
     rows = staging.rows(f"SELECT DISTINCT {columns} FROM merged")  # noqa: S608
-    members = {row: [s for i, s in enumerate(sources) if row[i // MASK_BITS] >> (i % MASK_BITS) & 1] for row in rows}
+    members = {
+        row: [s for i, s in enumerate(sources) if row[i // MASK_BITS] >> (i % MASK_BITS) & 1] for row in rows
+    }
     ordered = sorted(rows, key=lambda row: [m.encode() for m in members[row]])
     codes = {f"m{w}": [row[w] for row in ordered] for w in words}
     table = pa.table({**codes, "code": pa.array(range(len(ordered)), pa.int32())})
@@ -182,9 +184,7 @@ class NameWriter:
         self._by_set = np.zeros(len(sets.labels), np.int64)
         self._preferred = 0
 
-    def write(
-        self, staging: Staging, total: int, concepts: int, task: Task
-    ) -> npt.NDArray[np.int32]:
+    def write(self, staging: Staging, total: int, concepts: int, task: Task) -> npt.NDArray[np.int32]:
         """Write `names.arrow`, `name_offsets.npy` and `name_concepts.npy`; gives the concepts' numbers."""
         numbers = np.empty(concepts, np.int32)
         offsets = np.empty(concepts + 1, np.int64)
@@ -257,7 +257,9 @@ def exact_batches(batches: Iterable[pa.RecordBatch], rows: int = BATCH_ROWS) -> 
         if held >= rows:
             table = pa.Table.from_batches(waiting)
             whole = held - held % rows
-            yield from (table.slice(at, rows).combine_chunks().to_batches()[0] for at in range(0, whole, rows))
+            yield from (
+                table.slice(at, rows).combine_chunks().to_batches()[0] for at in range(0, whole, rows)
+            )
             held -= whole
             waiting = table.slice(whole).to_batches() if held else []
     if held:

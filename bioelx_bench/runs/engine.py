@@ -1,4 +1,9 @@
-"""Carrying out a run: index, retrieve, rank, score; stopped at any moment, it continues to the same result."""
+"""Carrying out a run: index, retrieve, rank, score; stopped at any moment, it continues to the same result.
+
+A run's folder holds `manifest.json` (what runs, written first), `candidates.jsonl` and `rankings.jsonl`
+(append-only logs), `sessions.jsonl` (each process that worked on it), `predictions.parquet` (one row a mention)
+and `result.json` (written last).
+"""
 
 from __future__ import annotations
 
@@ -11,10 +16,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow.parquet as parquet
 from filelock import FileLock, Timeout
 
 from bioelx_bench.errors import BenchError
-from bioelx_bench.files import JsonLines, hash_json, write_json
+from bioelx_bench.files import JsonLines, atomic_path, hash_json, write_json
 from bioelx_bench.records import Mention
 from bioelx_bench.runs.logs import candidates_of
 from bioelx_bench.runs.provenance import code_revision, command_line, machine, software
@@ -22,13 +28,14 @@ from bioelx_bench.runs.ranking import Item, rank
 from bioelx_bench.runs.request import LoadedRun
 from bioelx_bench.runs.result import SCHEMA_VERSION, read_result
 from bioelx_bench.runs.retrieval import CandidateLog, notes_of, retrieve
-from bioelx_bench.runs.scores import limited, score
+from bioelx_bench.runs.scores import Scored, limited, score
 from bioelx_bench.scoring.protocols import parts_of
 
 CANDIDATES: Final = "candidates.jsonl"
 RANKINGS: Final = "rankings.jsonl"
 SESSIONS: Final = "sessions.jsonl"
 MANIFEST: Final = "manifest.json"
+PREDICTIONS: Final = "predictions.parquet"
 RESULT: Final = "result.json"
 
 
@@ -120,6 +127,8 @@ class RunExecution:
             rankings = self.rank_stage(candidates, sessions)
             with self.stage("score", sessions):
                 scored = score(self.loaded, candidates, rankings)
+            with atomic_path(self.folder / PREDICTIONS) as temporary:
+                parquet.write_table(scored.predictions, temporary)
             result = self.result(scored, candidates, stage_seconds(sessions))
             write_json(self.folder / RESULT, result)
             self.announce("run_finished", run=self.run, result=result)
@@ -231,16 +240,14 @@ class RunExecution:
             rank(ranker, items(), total, path, self.progress)
         return JsonLines(path)
 
-    def result(
-        self, scored: Mapping[str, Any], candidates: CandidateLog, timing: Mapping[str, float]
-    ) -> dict[str, Any]:
+    def result(self, scored: Scored, candidates: CandidateLog, timing: Mapping[str, float]) -> dict[str, Any]:
         """The content of `result.json`."""
         return {
             "schema_version": SCHEMA_VERSION,
             **self.run.describe(),
-            "cutoffs": scored["cutoffs"],
-            "scores": scored["scores"],
-            "usage": scored["usage"],
+            "cutoffs": scored.cutoffs,
+            "scores": scored.scores,
+            "usage": scored.usage,
             "notes": {
                 "data": {s.subset: dict(s.counts) for s in self.loaded.subsets},
                 "retriever": candidates.notes(),

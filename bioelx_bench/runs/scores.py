@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from bioelx_bench.errors import BenchError
 from bioelx_bench.files import JsonLines
@@ -17,7 +18,7 @@ from bioelx_bench.options import load_object
 from bioelx_bench.records import Mention
 from bioelx_bench.runs.request import LoadedRun
 from bioelx_bench.runs.retrieval import CandidateLog
-from bioelx_bench.scoring.metric import DEFAULT_KS, RecallAtK
+from bioelx_bench.scoring.metric import DEFAULT_KS, NO_HIT, RecallAtK
 from bioelx_bench.scoring.protocols import parts_of
 from bioelx_bench.scoring.summary import SubsetOutcome, summarise
 from bioelx_bench.scoring.surface import Surfaces, find_surfaces
@@ -88,11 +89,25 @@ def cutoffs(k: int, rank_k: int | None) -> list[int]:
     return sorted({c for c in DEFAULT_KS if c <= k} | extra)
 
 
-def score(loaded: LoadedRun, candidates: CandidateLog, rankings: JsonLines | None) -> dict[str, Any]:
-    """Score a run whose logs are complete.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Scored:
+    """What scoring gives.
 
-    Returns:
-        `scores`, `usage` and `cutoffs` of the result.
+    Attributes:
+        scores: Figures by subset, `macro` and `micro`.
+        usage: What ranking cost.
+        cutoffs: The k of Recall@k.
+        predictions: One row a mention, see `predictions_table`.
+    """
+
+    scores: dict[str, Any]
+    usage: dict[str, Any]
+    cutoffs: list[int]
+    predictions: pa.Table
+
+
+def score(loaded: LoadedRun, candidates: CandidateLog, rankings: JsonLines | None) -> Scored:
+    """Score a run whose logs are complete.
 
     Raises:
         BenchError: The candidates log is not that of the run's mentions.
@@ -105,10 +120,49 @@ def score(loaded: LoadedRun, candidates: CandidateLog, rankings: JsonLines | Non
         loaded.kb, (m.text for _, mentions in limited(loaded) for m in mentions), loaded.environment.progress
     )
     outcomes: dict[str, SubsetOutcome] = {}
+    tables: list[pa.Table] = []
     for name, mentions in limited(loaded):
         chosen, lists = collect(mentions, records, loaded)
-        outcomes[name] = outcome_of(chosen, lists, ranked if rankings else None, loaded, surfaces, ks)
-    return {"scores": summarise(outcomes, ks, run.seed), "usage": ranked.usage, "cutoffs": ks}
+        after = None if rankings is None else rerank(chosen, lists, ranked)
+        outcomes[name] = outcome_of(chosen, lists, after, loaded, surfaces, ks)
+        tables.append(predictions_table(name, chosen, lists if after is None else after, outcomes[name]))
+    return Scored(summarise(outcomes, ks, run.seed), ranked.usage, ks, pa.concat_tables(tables))
+
+
+def rerank(mentions: list[Mention], lists: Lists, ranked: RankedLists) -> Lists:
+    """The candidate lists as the ranker ordered them."""
+    return [
+        [reordered(ranked.concepts[m.id], parts[0])] if m.id in ranked.concepts else parts
+        for m, parts in zip(mentions, lists, strict=True)
+    ]
+
+
+def predictions_table(name: str, mentions: list[Mention], final: Lists, outcome: SubsetOutcome) -> pa.Table:
+    """What a run says of each mention, for error analysis and paired tests.
+
+    Columns: `mention_id`, `subset`, `document_id`, `mention`, `gold`, `predicted` (the first concept, null for
+    none; of the first part where the protocol splits), `in_kb`, `retrieval_rank` and `ranking_rank` (rank of the
+    hit; null for no hit, and for `ranking_rank` where nothing ranked).
+    """
+
+    def rank_column(ranks: npt.NDArray[np.int32] | None) -> pa.Array:
+        if ranks is None:
+            return pa.nulls(len(mentions), pa.int32())
+        return pa.array(ranks, pa.int32(), mask=ranks == NO_HIT)
+
+    return pa.table(
+        {
+            "mention_id": pa.array([m.id for m in mentions], pa.string()),
+            "subset": pa.array([name] * len(mentions), pa.string()),
+            "document_id": pa.array([m.document.id for m in mentions], pa.string()),
+            "mention": pa.array([m.text for m in mentions], pa.string()),
+            "gold": pa.array([list(m.gold) for m in mentions], pa.list_(pa.string())),
+            "predicted": pa.array([p[0][0] if p and p[0] else None for p in final], pa.string()),
+            "in_kb": pa.array(outcome.in_kb.tolist(), pa.bool_()),
+            "retrieval_rank": rank_column(outcome.retrieval),
+            "ranking_rank": rank_column(outcome.ranking),
+        }
+    )
 
 
 def collect(
@@ -143,7 +197,7 @@ def collect(
 def outcome_of(
     mentions: list[Mention],
     lists: Lists,
-    ranked: RankedLists | None,
+    after: Lists | None,
     loaded: LoadedRun,
     surfaces: Surfaces,
     ks: list[int],
@@ -151,12 +205,6 @@ def outcome_of(
     """Hit ranks, flags and further metrics of one subset."""
     protocol, kb = loaded.run.protocol, loaded.kb
     gold = [list(m.gold) for m in mentions]
-    after: Lists | None = None
-    if ranked is not None:
-        after = [
-            [reordered(ranked.concepts[m.id], parts[0])] if m.id in ranked.concepts else parts
-            for m, parts in zip(mentions, lists, strict=True)
-        ]
     quantifier = any if protocol.match == "any" else all
     documents: dict[str, int] = {}
     numbers = [documents.setdefault(m.document.id, len(documents)) for m in mentions]
