@@ -136,7 +136,9 @@ def cells(rows: list[tuple[str, int]], row: int) -> tuple[str, str]:
 
 
 def concept(
-    context: typer.Context, kb: KbArgument, cui: Annotated[str, typer.Argument(help="The concept, such as C0018681.")]
+    context: typer.Context,
+    kb: KbArgument,
+    cui: Annotated[str, typer.Argument(help="The concept, such as C0018681.")],
 ) -> None:
     """Show one concept with all its names."""
     from bioelx_bench.errors import MissingError
@@ -160,7 +162,9 @@ def concept(
             console.print(found.definition, markup=False)
         table = Table("name", "language", "source", "preferred", box=None)
         for name in found.names:
-            table.add_row(plain(name.text), name.language, plain(name.source), "yes" if name.preferred else "")
+            table.add_row(
+                plain(name.text), name.language, plain(name.source), "yes" if name.preferred else ""
+            )
         console.print(table)
 
     session.emit(
@@ -207,7 +211,9 @@ def list_known(context: typer.Context) -> None:
 
         table = Table("name", "built", "licence", "summary", box=None)
         for row in rows:
-            table.add_row(row["name"], "yes" if row["built"] else "at first use", row["licence"], row["summary"])
+            table.add_row(
+                row["name"], "yes" if row["built"] else "at first use", row["licence"], row["summary"]
+            )
         console.print(table)
 
     session.emit(rows, human)

@@ -66,7 +66,5 @@ def cache_key(found: Declared) -> str:
 
 def build_declared(found: Declared, environment: Environment) -> Path:
     """The folder of a declared knowledge base in the cache, built if it is not there."""
-    builder: KnowledgeBaseBuilder = load_object(
-        found.spec.factory, f"the knowledge base {found.spec.name!r}"
-    )
+    builder: KnowledgeBaseBuilder = load_object(found.spec.factory, f"the knowledge base {found.spec.name!r}")
     return environment.cache.build("kb", cache_key(found), lambda folder: builder(folder, environment))

@@ -173,7 +173,9 @@ def split_graphs(data: bytes, file: Path) -> list[bytes]:
         document = json.loads(data)
     except ValueError as error:
         line = getattr(error, "lineno", None)
-        raise DataError("the ontology is not JSON", where=at(file, line), why=str(error), mend=MEND) from error
+        raise DataError(
+            "the ontology is not JSON", where=at(file, line), why=str(error), mend=MEND
+        ) from error
     graphs = document.get("graphs") if isinstance(document, dict) else None
     if not isinstance(graphs, list) or not graphs or not all(isinstance(g, dict) for g in graphs):
         raise DataError(
@@ -252,7 +254,8 @@ def name_rows(ontology: Ontology, language: str) -> Iterator[pa.RecordBatch]:
         cuis, texts, preferred = zip(*rows, strict=True)
         languages, sources = [language] * len(rows), [ontology.source] * len(rows)
         yield pa.record_batch(
-            [pa.array(column) for column in (cuis, languages, texts, sources, preferred)], schema=schemas.NAMES
+            [pa.array(column) for column in (cuis, languages, texts, sources, preferred)],
+            schema=schemas.NAMES,
         )
 
 

@@ -59,9 +59,15 @@ def build_open(folder: Path, environment: Environment) -> None:
             hpo = read_ontology(hpo_file, HPO_SCOPES, source="HPO")
             task.advance(len(hpo.terms))
         rows = Rows(
-            names=(b for stream in (read_table(resources / NAMES_FILE, NAME), name_rows(hpo, "en")) for b in stream),
+            names=(
+                b
+                for stream in (read_table(resources / NAMES_FILE, NAME), name_rows(hpo, "en"))
+                for b in stream
+            ),
             definitions=(
-                b for stream in (read_definitions(resources / DEFINITIONS_FILE), definition_rows(hpo)) for b in stream
+                b
+                for stream in (read_definitions(resources / DEFINITIONS_FILE), definition_rows(hpo))
+                for b in stream
             ),
             definition_order=DEFINITION_ORDER,
             counts={**described["counts"], **{f"HPO:{k}": v for k, v in hpo.counts.items()}},

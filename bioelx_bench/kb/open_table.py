@@ -209,7 +209,9 @@ def write_table(table: Table, sources: Path, output: Path) -> None:
         data = "".join(lines).encode()
         with atomic_path(output / file) as temporary:
             temporary.write_bytes(
-                lzma.compress(data, format=lzma.FORMAT_XZ, check=lzma.CHECK_CRC64, preset=9 | lzma.PRESET_EXTREME)
+                lzma.compress(
+                    data, format=lzma.FORMAT_XZ, check=lzma.CHECK_CRC64, preset=9 | lzma.PRESET_EXTREME
+                )
             )
     described = [
         {"path": path, "sha256": hash_file(sources / path), "release": release, "licence": licence}

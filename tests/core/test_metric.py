@@ -38,7 +38,11 @@ def test_no_gold_is_a_miss_and_no_mentions_give_none() -> None:
     assert recall_at(np.empty(0, np.int32), [1]) == {"recall@1": None}
 
 
-@given(st.lists(st.tuples(st.lists(concepts, unique=True), st.sets(concepts, min_size=1)), min_size=1, max_size=20))
+@given(
+    st.lists(
+        st.tuples(st.lists(concepts, unique=True), st.sets(concepts, min_size=1)), min_size=1, max_size=20
+    )
+)
 def test_recall_agrees_with_the_definition_and_grows_with_k(pairs: list[tuple[list[str], set[str]]]) -> None:
     ranks = np.array([hit_rank(p, g) for p, g in pairs], np.int32)
     figures = recall_at(ranks, [1, 2, 5, 10])

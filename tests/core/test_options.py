@@ -30,7 +30,11 @@ def test_values_are_converted_and_runtime_options_stay_out_of_the_identity() -> 
 
 @pytest.mark.parametrize(
     ("values", "expected"),
-    [({"poolin": "cls"}, "did you mean 'pooling'"), ({"k1": "much"}, "k1=much"), ({"threads": "0"}, "threads=0")],
+    [
+        ({"poolin": "cls"}, "did you mean 'pooling'"),
+        ({"k1": "much"}, "k1=much"),
+        ({"threads": "0"}, "threads=0"),
+    ],
 )
 def test_wrong_options_name_themselves(values: dict[str, str], expected: str) -> None:
     with pytest.raises(UsageError) as caught:

@@ -108,7 +108,9 @@ class ContextRanker(SequentialRanker):
             raise KeyboardInterrupt
         words = set(mention.document.text.casefold().split())
         scored = [(-len(words & set(c.name.casefold().split())), i, c) for i, c in enumerate(candidates)]
-        ordered = tuple(Candidate(c.concept_id, float(-s), c.name) for s, _, c in sorted(scored, key=lambda x: x[:2]))
+        ordered = tuple(
+            Candidate(c.concept_id, float(-s), c.name) for s, _, c in sorted(scored, key=lambda x: x[:2])
+        )
         fallbacks = {"no_overlap": 1} if scored and min(scored)[0] == 0 else {}
         return Ranking(mention.id, ordered, "ok", Usage(1, len(words), 1, 0.001), fallbacks)
 
