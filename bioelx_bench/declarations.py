@@ -42,6 +42,7 @@ class DatasetSpec(Declaration):
         homepage: Where the data comes from.
         context: What a ranker sees: `sentence`, `unit`, `abstract`, `window` or `none`.
         shipped: Whether the data is in the package (else `--data-root` or a download provides it).
+        benchmark: Whether `run --dataset all` runs it; false for readers of a user's own files.
         options: Import path of the options model of a dataset that takes a user's own files.
         open_subsets: Whether the loader accepts subsets beyond `subsets` (languages of a user's file).
     """
@@ -53,6 +54,7 @@ class DatasetSpec(Declaration):
     homepage: str
     context: str
     shipped: bool = False
+    benchmark: bool = True
     options: str = "bioelx_bench.options:NoOptions"
     open_subsets: bool = False
     revision_splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
