@@ -128,17 +128,14 @@ def prepare_subset(
     label = f"{spec.name} {request.subset}"
 
     def build(folder: Path) -> None:
-        write_table(loader, request, spec, folder, environment, label)
+        write_table(factory(request), request, spec, folder, environment, label)
 
-    for attempt in (1, 2):
-        folder = environment.cache.build(CACHE_KIND, key, build)
-        try:
-            return open_prepared(folder, spec, request)
-        except DataError:
-            if attempt == 2:
-                raise
-            environment.cache.discard(CACHE_KIND, key)  # damaged on disk: made again from the same sources
-    raise AssertionError("unreachable")
+    folder = environment.cache.build(CACHE_KIND, key, build)
+    try:
+        return open_prepared(folder, spec, request)
+    except DataError:  # damaged on disk: made again, once, from the same sources
+        environment.cache.discard(CACHE_KIND, key)
+        return open_prepared(environment.cache.build(CACHE_KIND, key, build), spec, request)
 
 
 def make_request(

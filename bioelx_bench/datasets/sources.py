@@ -90,19 +90,20 @@ def refuse_download(source: Source, request: DatasetRequest, dataset: str) -> No
     looked = f"{request.data_root / source.path}" if request.data_root else f"<data root>/{source.path}"
     if not source.url:
         raise MissingError(
-            f"{dataset}: the file {Path(source.path).name} is not there",
+            f"{dataset}: the file {Path(source.path).name} is not at hand",
             where=looked,
             mend=f"get it from {source.page}, {place}",
         )
     if request.offline:
         raise MissingError(
-            f"{dataset}: the file {Path(source.path).name} is not there, and this run is offline",
+            f"{dataset}: the file {Path(source.path).name} is not at hand",
             where=looked,
-            mend=f"download {source.url}, {place}; or repeat without --offline",
+            why="nothing is downloaded offline",
+            mend=f"bioelx-bench datasets prepare {dataset} downloads it from {source.url}; or {place}",
         )
     if source.acknowledge and not is_acknowledged(dataset, request.cache):
         raise MissingError(
-            f"{dataset} is under the licence {source.licence}, which must be accepted before it is downloaded",
+            f"{dataset} is under the licence {source.licence}, to be accepted once before the download",
             where=source.page,
             mend=f"bioelx-bench datasets prepare {dataset} --accept-licence, or {place}",
         )
