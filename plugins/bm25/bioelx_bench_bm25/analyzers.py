@@ -83,7 +83,8 @@ class Analyzers:
         return self._made[language]
 
     def _make(self, language: str) -> Any:
-        code = SAME_AS.get(language, language)
+        code = language.partition("-")[0]
+        code = SAME_AS.get(code, code)
         analyzer = None
         if code not in INDEPENDENT:
             try:
@@ -99,7 +100,7 @@ class Analyzers:
                 self.without[language] = str(unavailable)
         if analyzer is None:
             analyzer = import_class(f"{LUCENE}.standard.StandardAnalyzer")()
-        self.used[language] = str(analyzer.getClass().getSimpleName())
+        self.used[language] = str(analyzer.getClass().getName()).rpartition(".")[2]
         return analyzer
 
 

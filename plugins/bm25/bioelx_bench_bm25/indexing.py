@@ -79,7 +79,13 @@ def build_index(
     meta = IndexMeta(kb.sha256, kb.name_count, revision, dict(sorted(languages.items())))
     write_json(
         folder / META_FILE,
-        {"format": FORMAT, "kb": meta.kb, "names": meta.names, "revision": revision, "languages": meta.languages},
+        {
+            "format": FORMAT,
+            "kb": meta.kb,
+            "names": meta.names,
+            "revision": revision,
+            "languages": meta.languages,
+        },
     )
 
 
