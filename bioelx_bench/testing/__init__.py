@@ -7,8 +7,12 @@ Example:
             return MyRetriever(MyOptions(), environment)
 """
 
-from bioelx_bench.testing.data import make_knowledge_base, make_mention
-from bioelx_bench.testing.rankers import RankerConformance
-from bioelx_bench.testing.retrievers import RetrieverConformance
+import pytest
+
+pytest.register_assert_rewrite("bioelx_bench.testing.rankers", "bioelx_bench.testing.retrievers")
+
+from bioelx_bench.testing.data import make_knowledge_base, make_mention  # noqa: E402 - after the line that makes assertions tell what they saw
+from bioelx_bench.testing.rankers import RankerConformance  # noqa: E402
+from bioelx_bench.testing.retrievers import RetrieverConformance  # noqa: E402
 
 __all__ = ["RankerConformance", "RetrieverConformance", "make_knowledge_base", "make_mention"]

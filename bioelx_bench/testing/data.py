@@ -44,7 +44,7 @@ SMALL_NAMES: Final[tuple[tuple[str, str, str], ...]] = (
     ("C0023890", "en", "cirrhosis of liver"),
     ("C0023890", "mul", "cirrhosis hepatis"),
 )
-"""Names as (concept, language, text): several languages and scripts, and one name that three concepts share."""
+"""Names as (concept, language, text): several languages and scripts; three concepts share one name."""
 
 HOSTILE_TEXTS: Final = (
     "",

@@ -1,5 +1,7 @@
 """What every retriever must do, as a pytest class to subclass."""
 
+# ruff: noqa: S101, D102 - these are tests: their names say what they check, by assertions
+
 from __future__ import annotations
 
 import dataclasses

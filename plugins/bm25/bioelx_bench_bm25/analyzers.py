@@ -1,8 +1,8 @@
 """Which Lucene analyzer analyses which language.
 
-Where Pyserini names an analyzer for a language (`pyserini.analysis.get_lucene_analyzer`), that one is taken, so that
-results are those of Pyserini; Lucene has more of them in Pyserini's jar, which serve further languages. A
-language with neither is analysed by the policy of the option `missing_analyzer`, and counted.
+Where Pyserini names an analyzer for a language (`pyserini.analysis.get_lucene_analyzer`), that one is
+taken, so that results are those of Pyserini. Pyserini's jar holds more of Lucene's, which serve further
+languages. A language with neither is analysed by the policy of the option `missing_analyzer`, and counted.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def segments_thai() -> bool:
 
 
 def make_folding_analyzer() -> Any:
-    """A language-independent analyzer: words of Unicode's rules, lower case, Latin letters without accents."""
+    """A language-independent analyzer: Unicode's words, lower case, Latin letters without accents."""
     no_options = import_class("java.util.HashMap")
     builder = import_class(f"{LUCENE}.custom.CustomAnalyzer").builder()
     builder.withTokenizer("standard", no_options())

@@ -35,6 +35,6 @@ def check(environment: Environment, target: Mapping[str, Any]) -> Iterator[Check
         yield Check(
             "bm25: Thai",
             "warning",
-            "this Java runtime cannot split Thai into words; the option missing_analyzer decides what happens",
+            "this Java cannot split Thai into words; the option missing_analyzer decides what happens",
             "set JAVA_HOME to a complete Java 21 (a JDK with the module jdk.localedata)",
         )

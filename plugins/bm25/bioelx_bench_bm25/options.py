@@ -27,12 +27,13 @@ class Bm25Options(Options):
     b: float = Field(0.4, ge=0, le=1, description="BM25: how much long names are held back")
     fields: Fields = Field(
         "language",
-        description="what is matched: words as the language's analyzer gives them, words in lower case without "
-        "accents whatever the language, or the sum of both",
+        description="what is matched: words as the language's analyzer gives them, words in lower case "
+        "without accents whatever the language, or the sum of both",
     )
     missing_analyzer: MissingAnalyzer = Field(
         "standard",
-        description="a language Lucene has no analyzer for: use the language-independent one and report it, or stop",
+        description="for a language Lucene has no analyzer for: take the language-independent one and report "
+        "it, or stop",
     )
     over_fetch: int = runtime_field(
         4,

@@ -1,8 +1,8 @@
 """Applying one Java method to many Java objects in Java's own threads.
 
-Calling Java from several Python threads is not safe: pyjnius keeps the receiver of a call in an object that all
-threads share, so that a call can reach another thread's object. So the threads are Java's: a method handle,
-seen as a `java.util.function.Function`, is mapped over a parallel stream inside a pool of the wanted size.
+Calling Java from several Python threads is not safe: pyjnius keeps the receiver of a call in an object that
+all threads share, so that a call can reach another thread's object. So the threads are Java's: a method
+handle, seen as a `java.util.function.Function`, is mapped over a parallel stream inside a pool.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def map_in_pool(pool: Any, function: Any, items: Any) -> Any:
     """Apply a Java function to each item of a Java list; gives a Java list in the same order.
 
     Args:
-        pool: A `java.util.concurrent.ForkJoinPool`; a parallel stream that ends in one of its threads uses its
-            threads only.
+        pool: A `java.util.concurrent.ForkJoinPool`; a parallel stream that ends in one of its threads uses
+            its threads only.
         function: A `java.util.function.Function`.
         items: A `java.util.List`.
     """

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 class Bm25Retriever:
     """BM25 (Robertson and Zaragoza 2009, as Lucene computes it) over names, collapsed to concepts.
 
-    A concept's score is that of its best name. Equal scores are ordered by concept id, and within a concept by
-    the knowledge base's order of names.
+    A concept's score is that of its best name. Equal scores are ordered by concept id, and within a concept
+    by the knowledge base's order of names. Not for use from several Python threads at once.
 
     Args:
         options: The options.
@@ -100,7 +100,7 @@ class Bm25Retriever:
         if not (folder / LUCENE_FOLDER).is_dir():
             raise ValueError(f"the folder {LUCENE_FOLDER} is missing")
         fields = field_names(self.options.fields)
-        folding = make_folding_analyzer() if self.options.fields != "language" else None
+        folding = make_folding_analyzer()
         with explain_java_errors("the index cannot be read", folder, "build it again"):
             self._searcher = Searcher(
                 folder,
@@ -141,7 +141,7 @@ class Bm25Retriever:
     def _search_rows(
         self, searcher: Searcher, kb: KnowledgeBase, mentions: Sequence[Mention], k: int, unit: Unit
     ) -> list[Hits]:
-        """The rows to return for each mention; with unit `concept` names are fetched until there are k concepts."""
+        """The rows of each mention; for the unit `concept`, names are fetched until there are k concepts."""
         queries = [TextQuery(mention.text, mention.language) for mention in mentions]
         count = k if unit == "name" else k * self.options.over_fetch
         found: list[Hits] = [Hits(np.empty(0, np.int64), np.empty(0))] * len(queries)

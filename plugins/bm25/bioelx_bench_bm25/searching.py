@@ -1,7 +1,7 @@
 """Searching an open Lucene index: many queries in several threads, few crossings from Python to Java.
 
-One crossing builds a query; all queries of a batch are searched in one, and their hits come back as one JSON text,
-which Jackson (in Pyserini's jar) writes and Python reads, instead of two crossings for each hit.
+One crossing builds a query; all queries of a batch are searched in one, and their hits come back as one JSON
+text, which Jackson (in Pyserini's jar) writes and Python reads, instead of two crossings for each hit.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bioelx_bench_bm25.java import import_class
 from bioelx_bench_bm25.parallel import map_in_pool, search_function
 
 CHUNK: Final = 512
-"""Queries whose hits come back in one crossing, which bounds the size of the JSON text and the wait after Ctrl-C."""
+"""Queries whose hits come back in one crossing; bounds the JSON text and the wait after Ctrl-C."""
 MOST_CLAUSES: Final = 1 << 16
 """Distinct words of a query; Lucene's own limit of 1,024 is one that a long mention could reach."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from bioelx_bench_bm25.options import Bm25Options
+from bioelx_bench_bm25.retriever import Bm25Retriever
+
 from bioelx_bench.protocols import Environment
 from bioelx_bench.records import Unit
 from bioelx_bench.testing import RetrieverConformance
-from bioelx_bench_bm25.options import Bm25Options
-from bioelx_bench_bm25.retriever import Bm25Retriever
 
 
 class TestLanguageField(RetrieverConformance):
