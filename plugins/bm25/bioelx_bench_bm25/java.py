@@ -1,8 +1,9 @@
 """One Java machine in this process, with Pyserini's search library on its class path.
 
 Pyserini's own way to start it does not work with a Java runtime from PyPI: it asks for the module
-`jdk.incubator.vector`, which such runtimes leave out (it serves dense vectors; BM25 makes no use of it). So the
-machine is started here, with Pyserini's library (Anserini, which holds Lucene), and Pyserini then finds it running.
+`jdk.incubator.vector`, which such runtimes leave out (it serves dense vectors; BM25 makes no use of it). So
+the machine is started here, with Pyserini's library (Anserini, which holds Lucene), and Pyserini then finds it
+running.
 """
 
 from __future__ import annotations

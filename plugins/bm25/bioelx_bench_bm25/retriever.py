@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 class Bm25Retriever:
     """BM25 (Robertson and Zaragoza 2009, as Lucene computes it) over names, collapsed to concepts.
 
-    A concept's score is that of its best name. Equal scores are ordered by concept id, and within a concept by
-    the knowledge base's order of names.
+    A concept's score is that of its best name. Equal scores are ordered by concept id, and within a concept
+    by the knowledge base's order of names. Not for use from several Python threads at once.
 
     Args:
         options: The options.
@@ -100,10 +100,15 @@ class Bm25Retriever:
         if not (folder / LUCENE_FOLDER).is_dir():
             raise ValueError(f"the folder {LUCENE_FOLDER} is missing")
         fields = field_names(self.options.fields)
-        folding = make_folding_analyzer() if self.options.fields != "language" else None
+        folding = make_folding_analyzer()
         with explain_java_errors("the index cannot be read", folder, "build it again"):
             self._searcher = Searcher(
-                folder, fields, self._analyzers, folding, self.options.k1, self.options.b
+                folder,
+                fields,
+                self._analyzers,
+                folding,
+                (self.options.k1, self.options.b),
+                self.options.thread_count,
             )
             self._searcher.check()
         if self._searcher.names != kb.name_count:
@@ -126,7 +131,9 @@ class Bm25Retriever:
         if self._searcher is None or self._kb is None:
             raise RuntimeError("search needs an open index: call open first")
         kb, searcher = self._kb, self._searcher
-        with explain_java_errors("BM25 search failed", kb.folder, "repeat; if it stays, run `bioelx-bench doctor`"):
+        with explain_java_errors(
+            "BM25 search failed", kb.folder, "repeat; if it stays, run `bioelx-bench doctor`"
+        ):
             found = self._search_rows(searcher, kb, mentions, k, unit)
         self._mention_languages.update(mention.language for mention in mentions)
         return to_candidates(kb, found)
@@ -134,8 +141,7 @@ class Bm25Retriever:
     def _search_rows(
         self, searcher: Searcher, kb: KnowledgeBase, mentions: Sequence[Mention], k: int, unit: Unit
     ) -> list[Hits]:
-        """The rows to return for each mention; with unit `concept` names are fetched until there are k concepts."""
-        threads = self.options.thread_count
+        """The rows of each mention; for the unit `concept`, names are fetched until there are k concepts."""
         queries = [TextQuery(mention.text, mention.language) for mention in mentions]
         count = k if unit == "name" else k * self.options.over_fetch
         found: list[Hits] = [Hits(np.empty(0, np.int64), np.empty(0))] * len(queries)
@@ -143,7 +149,7 @@ class Bm25Retriever:
         while pending:
             short = []
             for place, hits in zip(
-                pending, searcher.search([queries[i] for i in pending], count, threads), strict=True
+                pending, searcher.search([queries[i] for i in pending], count), strict=True
             ):
                 best = hits if unit == "name" else best_names(hits, kb.name_concepts, k)
                 found[place] = best
