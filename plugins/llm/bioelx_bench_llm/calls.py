@@ -136,6 +136,7 @@ class Caller:
     async def _attempt(self, request: Request, clock: Clock) -> Answer:
         """One attempt, in the best form the endpoint is known to take; a refused form gives way to the next."""
         async with self._slots:
+            await self.endpoint.prepare()
             forms = request.forms
             at = self._form.get(forms, 0)
             while True:

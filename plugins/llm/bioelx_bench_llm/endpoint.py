@@ -146,7 +146,7 @@ class Endpoint:
             CallError: No answer came; it says what to do.
         """
         try:
-            litellm = self._imported()
+            litellm = await self.prepare()
             if form == "rerank":
                 return self._read_rerank(await litellm.arerank(**self._rerank_arguments(request, timeout)))
             response = await litellm.acompletion(**self._chat_arguments(request, form, timeout))
@@ -159,7 +159,8 @@ class Endpoint:
         if self._litellm is not None and self._provider is None:
             await self._litellm.close_litellm_async_clients()
 
-    def _imported(self) -> Any:
+    async def prepare(self) -> Any:
+        """Import LiteLLM, before any time limit starts, and register a model of this process with it."""
         if self._litellm is None:
             self._litellm = import_litellm()
             if self._provider is not None:
