@@ -19,6 +19,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -162,7 +163,7 @@ def parse_pieces(reader: Reader, vocabulary: int) -> Pieces:
     if not np.isfinite(scores).all():
         raise damaged("a score of the tokenizer is not a number")
     try:
-        texts = [text[start:stop].decode() for start, stop in zip(offsets, offsets[1:], strict=False)]
+        texts = [text[start:stop].decode() for start, stop in pairwise(offsets)]
     except UnicodeDecodeError as error:
         raise damaged(f"a piece of the tokenizer is not UTF-8: {error}") from error
     return Pieces(texts, scores, begin, end, padding, unknown)
