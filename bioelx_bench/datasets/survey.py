@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -85,10 +85,15 @@ def survey(
     return found
 
 
-def first_held(holdings: Iterable[Holding]) -> dict[str, Holding]:
-    """The first split of each revision that is at hand, by revision, in the order of the declaration."""
-    first: dict[str, Holding] = {}
+def at_hand(declared: Declared, *, data_root: Path | None, environment: Environment) -> Holding:
+    """What of a benchmark `run --dataset all` takes: its first revision and split that is at hand.
+
+    Raises:
+        MissingError: None is; the error says how to get the default one.
+    """
+    holdings = survey(declared, data_root=data_root, environment=environment)
     for holding in holdings:
         if holding.held:
-            first.setdefault(holding.revision, holding)
-    return first
+            return holding
+    first = holdings[0]
+    raise MissingError(first.reason, where=f"{first.full_name} --split {first.split}", mend=first.mend)
