@@ -138,14 +138,17 @@ def run_all(session: Session, request: RunRequest, output: Path, *, dry_run: boo
         spec = declared.spec
         if not spec.benchmark:
             continue
+        part, lack = at_hand(declared, data_root=request.data_root, environment=session.environment())
+        if lack is not None:
+            missing[f"{spec.name}@{spec.revisions[0]}"] = lack
+        if part is None:
+            continue
+        one = dataclasses.replace(request, dataset=part.full_name, split=request.split or part.split)
+        plan = plan_run(one, session.plugins, session.config)
+        if dry_run:
+            results.append(describe_plan(plan))
+            continue
         try:
-            part = at_hand(declared, data_root=request.data_root, environment=session.environment())
-            split = request.split or part.split
-            one = dataclasses.replace(request, dataset=part.full_name, split=split)
-            plan = plan_run(one, session.plugins, session.config)
-            if dry_run:
-                results.append(describe_plan(plan))
-                continue
             outcome = carry_out(session, plan, one, output, fresh=fresh)
         except MissingError as error:
             missing[spec.name] = error

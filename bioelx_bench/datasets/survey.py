@@ -85,15 +85,18 @@ def survey(
     return found
 
 
-def at_hand(declared: Declared, *, data_root: Path | None, environment: Environment) -> Holding:
-    """What of a benchmark `run --dataset all` takes: its first revision and split that is at hand.
+def at_hand(
+    declared: Declared, *, data_root: Path | None, environment: Environment
+) -> tuple[Holding | None, MissingError | None]:
+    """What of a benchmark `run --dataset all` takes, and what it lacks.
 
-    Raises:
-        MissingError: None is; the error says how to get the default one.
+    Returns:
+        The first revision and split that is at hand, or None; and, if that is not the default one, the
+        error that says how to get the default one.
     """
     holdings = survey(declared, data_root=data_root, environment=environment)
-    for holding in holdings:
-        if holding.held:
-            return holding
     first = holdings[0]
-    raise MissingError(first.reason, where=f"{first.full_name} --split {first.split}", mend=first.mend)
+    if first.held:
+        return first, None
+    lack = MissingError(first.reason, where=f"{first.full_name} --split {first.split}", mend=first.mend)
+    return next((holding for holding in holdings if holding.held), None), lack
