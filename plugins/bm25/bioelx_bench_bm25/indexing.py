@@ -106,7 +106,7 @@ def write_names(
     folding = make_folding_analyzer()
     analyzer_of: dict[str, Callable[[str], Any]] = {
         LANGUAGE_FIELD: analyzers.of,
-        FOLDED_FIELD: lambda language: folding,
+        FOLDED_FIELD: lambda _: folding,
     }
     writer = open_writer(folder)
     document, slots = make_document(field_names(fields))
