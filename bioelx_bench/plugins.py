@@ -16,7 +16,7 @@ from functools import partial
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final
 
 import pluggy
 
@@ -54,8 +54,6 @@ KINDS: Final[Mapping[str, tuple[type, ...]]] = {
     "checks": (CheckSpec,),
 }
 """Every hook that returns declarations, with the types it may return."""
-
-Spec = TypeVar("Spec")
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,11 +271,12 @@ def declarations_of(manager: pluggy.PluginManager, kind: str, name: str) -> list
             )
         found.extend(answer)
     allowed = KINDS[kind]
+    spec: Any
     for spec in found:
         if not isinstance(spec, allowed):
             wanted = " or ".join(t.__name__ for t in allowed)
             raise TypeError(f"the hook {kind} must return {wanted}, not {type(spec).__name__}")
-        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", cast("Any", spec).name):
+        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", spec.name):
             raise ValueError(
                 f"{label(kind)} name {spec.name!r} must be lower-case letters, digits, '.', '-', '_'"
             )

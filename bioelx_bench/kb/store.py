@@ -4,14 +4,18 @@ A folder holds:
 
 - `manifest.json`: `KbManifest`, written last;
 - `concepts.arrow`: column `id` (string, sorted in byte order), `semantic_types` (list of string);
-- `names.arrow`: columns `text` (string), `language` (int16 code), `source` (int16 code), `preferred`
+- `names.arrow`: columns `text` (string), `language` (int16 code), `source` (int32 code), `preferred`
   (bool); rows grouped by concept in the order of `concepts.arrow`, within a concept preferred names first,
-  then by language, text and source. Every record batch but the last has `BATCH_ROWS` rows;
+  then by language and text, one row for each (language, text). Every record batch but the last has
+  `BATCH_ROWS` rows;
 - `name_offsets.npy`: int64, shape (concepts + 1,): rows of concept `i` are `[offsets[i], offsets[i + 1])`;
 - `name_concepts.npy`: int32, shape (names,): concept row of each name row;
-- `definitions.arrow`: columns `concept` (int32 row, sorted), `text`, `source`.
+- `definitions.arrow`: columns `concept` (int32 row, sorted), `text`, `source`;
+- `retired.arrow`, only where a release's history was read: columns `cui` (sorted), `successor` (empty where a
+  concept was retired without one).
 
-Language and source codes index the lists in the manifest.
+Language and source codes index the lists in the manifest. A source code stands for all sources that give the
+name: `MONDO`, or `DOID|MONDO` where two do.
 """
 
 from __future__ import annotations
@@ -155,6 +159,11 @@ class KnowledgeBase:
         return self._table("definitions.arrow")
 
     @cached_property
+    def retired(self) -> pa.Table | None:
+        """Columns `cui` and `successor`, memory-mapped; None where no history was read."""
+        return self._table("retired.arrow") if (self.folder / "retired.arrow").is_file() else None
+
+    @cached_property
     def name_offsets(self) -> npt.NDArray[np.int64]:
         """First name row of each concept row, shape (concepts + 1,), memory-mapped."""
         return self._array("name_offsets.npy")
@@ -220,6 +229,45 @@ class KnowledgeBase:
     @cached_property
     def _definition_rows(self) -> npt.NDArray[np.int32]:
         return np.asarray(self.definitions.column("concept").to_numpy())
+
+    def map_retired(self, concept_id: str) -> tuple[str, ...]:
+        """What a concept id of an older release stands for in this knowledge base.
+
+        Returns:
+            The id itself where the knowledge base has it; else those of its successors (through several
+            releases) that it has, sorted; empty where there is none.
+        """
+        if concept_id in self:
+            return (concept_id,)
+        found: set[str] = set()
+        seen = {concept_id}
+        waiting = [concept_id]
+        while waiting:
+            for successor in self._successors(waiting.pop()):
+                if successor in self:
+                    found.add(successor)
+                elif successor not in seen:
+                    seen.add(successor)
+                    waiting.append(successor)
+        return tuple(sorted(found))
+
+    def _successors(self, concept_id: str) -> list[str]:
+        table = self.retired
+        if table is None:
+            return []
+        low, high = 0, table.num_rows
+        while low < high:
+            middle = (low + high) // 2
+            if self._cell(table, "cui", middle) < concept_id:
+                low = middle + 1
+            else:
+                high = middle
+        found = []
+        while low < table.num_rows and self._cell(table, "cui", low) == concept_id:
+            if successor := str(self._cell(table, "successor", low)):
+                found.append(successor)
+            low += 1
+        return found
 
     def name_batches(self, columns: Sequence[str] = ("text", "language")) -> Iterator[pa.RecordBatch]:
         """The name table in order, `BATCH_ROWS` rows at a time, without copying."""
