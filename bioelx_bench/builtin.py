@@ -148,6 +148,7 @@ def commands() -> list[CommandSpec]:
         "kb": "Build and show knowledge bases",
         "doctor": "Check this machine, its plugins and models",
         "config": "Show every setting and where it comes from",
+        "compare": "Compare runs mention by mention, with paired tests",
         "leaderboard": "Add runs to the leaderboards and build their pages",
     }
     return [

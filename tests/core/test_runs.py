@@ -97,11 +97,13 @@ def test_batch_size_and_the_like_do_not_change_the_run(
 def test_the_sapbert_protocol_counts_rows_and_parts(
     run_arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    result = run([*run_arguments, "--protocol", "sapbert"], capsys)
+    arguments = [a.replace("150", "300") for a in run_arguments]
+    result = run([*arguments, "--protocol", "sapbert"], capsys)
     assert result["protocol"]["unit"] == "name"
     log = folder_of(run_arguments, result) / "candidates.jsonl"
     ids = [json.loads(line).get("mention_id") for line in log.read_text().splitlines()]
-    assert any(i and "#" in i for i in ids)
+    # the Thai mention in row 290 is "K+": two parts, the second empty
+    assert [i for i in ids if i and "#" in i] == ["xl-bel/th/0290#0", "xl-bel/th/0290#1"]
     assert invoke([*run_arguments, "--protocol", "sapbert", "--ranker", "context"]) == 2
     assert "scores the retriever alone" in capsys.readouterr().err
 
@@ -209,3 +211,23 @@ def test_wrong_usage(
     assert expected in captured.err
     assert "Traceback" not in captured.err
     assert captured.out == ""
+
+
+def test_runs_are_compared_mention_by_mention(
+    run_arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = run(run_arguments, capsys)
+    ranked = run([*run_arguments, "--ranker", "context"], capsys)
+    folders = [str(folder_of(run_arguments, result)) for result in (plain, ranked)]
+    data = run(["compare", *folders, "--json"], capsys)
+    first, second = data["systems"].values()
+    assert first["macro"] == pytest.approx(plain["scores"]["macro"]["retrieval"]["recall@1"])
+    assert second["macro"] == pytest.approx(ranked["scores"]["macro"]["ranking"]["recall@1"])
+    (pair,) = data["pairs"]
+    assert pair["difference"] == pytest.approx(second["macro"] - first["macro"])
+    assert pair["ci95"][0] <= pair["difference"] <= pair["ci95"][1]
+    assert pair["p"] <= pair["p_holm"] <= 1
+    other = run([a.replace("150", "100") for a in run_arguments], capsys)
+    assert invoke(["compare", folders[0], str(folder_of(run_arguments, other))]) == 2
+    assert "same mentions" in capsys.readouterr().err
+    assert invoke(["compare", folders[0]]) == 2

@@ -1,8 +1,8 @@
 """Which Lucene analyzer analyses which language.
 
-Where Pyserini names an analyzer for a language (`pyserini.analysis.get_lucene_analyzer`), that one is taken, so that
-results are those of Pyserini; Lucene has more of them in Pyserini's jar, which serve further languages. A
-language with neither is analysed by the policy of the option `missing_analyzer`, and counted.
+Where Pyserini names an analyzer for a language (`pyserini.analysis.get_lucene_analyzer`), that one is
+taken, so that results are those of Pyserini. Pyserini's jar holds more of Lucene's, which serve further
+languages. A language with neither is analysed by the policy of the option `missing_analyzer`, and counted.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ class Analyzers:
         return self._made[language]
 
     def _make(self, language: str) -> Any:
-        code = SAME_AS.get(language, language)
+        code = language.partition("-")[0]
+        code = SAME_AS.get(code, code)
         analyzer = None
         if code not in INDEPENDENT:
             try:
@@ -99,7 +100,7 @@ class Analyzers:
                 self.without[language] = str(unavailable)
         if analyzer is None:
             analyzer = import_class(f"{LUCENE}.standard.StandardAnalyzer")()
-        self.used[language] = str(analyzer.getClass().getSimpleName())
+        self.used[language] = str(analyzer.getClass().getName()).rpartition(".")[2]
         return analyzer
 
 
@@ -144,7 +145,7 @@ def segments_thai() -> bool:
 
 
 def make_folding_analyzer() -> Any:
-    """A language-independent analyzer: words of Unicode's rules, lower case, Latin letters without accents."""
+    """A language-independent analyzer: Unicode's words, lower case, Latin letters without accents."""
     no_options = import_class("java.util.HashMap")
     builder = import_class(f"{LUCENE}.custom.CustomAnalyzer").builder()
     builder.withTokenizer("standard", no_options())

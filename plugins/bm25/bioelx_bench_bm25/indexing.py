@@ -1,8 +1,8 @@
 """Building the Lucene index of a knowledge base: one Lucene document for each name row, in the same order.
 
-The index holds no text. A document's number is the row of its name, so that Lucene's own order of equal scores
-(lower number first) is the order of the knowledge base, by concept id, and needs no stored field. That takes one
-thread and merges that keep the order, and in return two builds give the same answers.
+The index holds no text. A document's number is the row of its name, so that Lucene's own order of equal
+scores (lower number first) is the order of the knowledge base, by concept id, and needs no stored field. That
+takes one thread and merges that keep the order, and in return two builds give the same answers.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -79,7 +79,13 @@ def build_index(
     meta = IndexMeta(kb.sha256, kb.name_count, revision, dict(sorted(languages.items())))
     write_json(
         folder / META_FILE,
-        {"format": FORMAT, "kb": meta.kb, "names": meta.names, "revision": revision, "languages": meta.languages},
+        {
+            "format": FORMAT,
+            "kb": meta.kb,
+            "names": meta.names,
+            "revision": revision,
+            "languages": meta.languages,
+        },
     )
 
 
@@ -97,7 +103,11 @@ def write_names(
 ) -> Counter[str]:
     """Write one Lucene document for each name; returns the names by language."""
     counts: Counter[str] = Counter()
-    folding = make_folding_analyzer() if fields != "language" else None
+    folding = make_folding_analyzer()
+    analyzer_of: dict[str, Callable[[str], Any]] = {
+        LANGUAGE_FIELD: analyzers.of,
+        FOLDED_FIELD: lambda _: folding,
+    }
     writer = open_writer(folder)
     document, slots = make_document(field_names(fields))
     try:
@@ -105,8 +115,7 @@ def write_names(
             for texts, languages in batches(kb):
                 for text, language in zip(texts, languages, strict=True):
                     for name, slot in slots.items():
-                        analyzer = analyzers.of(language) if name == LANGUAGE_FIELD else folding
-                        slot.setTokenStream(analyzer.tokenStream(name, text))
+                        slot.setTokenStream(analyzer_of[name](language).tokenStream(name, text))
                     writer.addDocument(document)
                 counts.update(languages)
                 bar.advance(len(texts))

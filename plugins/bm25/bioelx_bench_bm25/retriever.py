@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 class Bm25Retriever:
     """BM25 (Robertson and Zaragoza 2009, as Lucene computes it) over names, collapsed to concepts.
 
-    A concept's score is that of its best name. Equal scores are ordered by concept id, and within a concept by
-    the knowledge base's order of names.
+    A concept's score is that of its best name. Equal scores are ordered by concept id, and within a concept
+    by the knowledge base's order of names. Not for use from several Python threads at once.
 
     Args:
         options: The options.
@@ -100,10 +100,15 @@ class Bm25Retriever:
         if not (folder / LUCENE_FOLDER).is_dir():
             raise ValueError(f"the folder {LUCENE_FOLDER} is missing")
         fields = field_names(self.options.fields)
-        folding = make_folding_analyzer() if self.options.fields != "language" else None
+        folding = make_folding_analyzer()
         with explain_java_errors("the index cannot be read", folder, "build it again"):
             self._searcher = Searcher(
-                folder, fields, self._analyzers, folding, self.options.k1, self.options.b
+                folder,
+                fields,
+                self._analyzers,
+                folding,
+                (self.options.k1, self.options.b),
+                self.options.thread_count,
             )
             self._searcher.check()
         if self._searcher.names != kb.name_count:
@@ -126,7 +131,9 @@ class Bm25Retriever:
         if self._searcher is None or self._kb is None:
             raise RuntimeError("search needs an open index: call open first")
         kb, searcher = self._kb, self._searcher
-        with explain_java_errors("BM25 search failed", kb.folder, "repeat; if it stays, run `bioelx-bench doctor`"):
+        with explain_java_errors(
+            "BM25 search failed", kb.folder, "repeat; if it stays, run `bioelx-bench doctor`"
+        ):
             found = self._search_rows(searcher, kb, mentions, k, unit)
         self._mention_languages.update(mention.language for mention in mentions)
         return to_candidates(kb, found)
@@ -134,8 +141,7 @@ class Bm25Retriever:
     def _search_rows(
         self, searcher: Searcher, kb: KnowledgeBase, mentions: Sequence[Mention], k: int, unit: Unit
     ) -> list[Hits]:
-        """The rows to return for each mention; with unit `concept` names are fetched until there are k concepts."""
-        threads = self.options.thread_count
+        """The rows of each mention; for the unit `concept`, names are fetched until there are k concepts."""
         queries = [TextQuery(mention.text, mention.language) for mention in mentions]
         count = k if unit == "name" else k * self.options.over_fetch
         found: list[Hits] = [Hits(np.empty(0, np.int64), np.empty(0))] * len(queries)
@@ -143,7 +149,7 @@ class Bm25Retriever:
         while pending:
             short = []
             for place, hits in zip(
-                pending, searcher.search([queries[i] for i in pending], count, threads), strict=True
+                pending, searcher.search([queries[i] for i in pending], count), strict=True
             ):
                 best = hits if unit == "name" else best_names(hits, kb.name_concepts, k)
                 found[place] = best
@@ -153,20 +159,19 @@ class Bm25Retriever:
         return found
 
     def notes(self) -> dict[str, Any]:
-        """What a reader of the result must know: analyzers by language, and what had none."""
-        names = unsupported(self._analyzers, Counter(self._name_languages))
+        """What a reader of the result must know about languages.
+
+        `mentions_without_analyzer_<language>` counts what this retriever searched; `names_without_analyzer` is
+        the index's, by language.
+        """
         mentions = unsupported(self._analyzers, self._mention_languages)
         return {
             "java": java_in_use(),
-            "analyzers": dict(sorted(self._analyzers.used.items())),
-            "without_analyzer": {
-                language: {
-                    "why": self._analyzers.without[language],
-                    "names": names.get(language, 0),
-                    "mentions": mentions.get(language, 0),
-                }
-                for language in sorted({*names, *mentions})
-            },
+            "names_analysed_by": ", ".join(
+                f"{language} {self._analyzers.used[language]}" for language in sorted(self._name_languages)
+            ),
+            "names_without_analyzer": unsupported(self._analyzers, Counter(self._name_languages)),
+            **{f"mentions_without_analyzer_{language}": count for language, count in mentions.items()},
         }
 
     def close(self) -> None:

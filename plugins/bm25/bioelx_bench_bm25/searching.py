@@ -1,14 +1,13 @@
 """Searching an open Lucene index: many queries in several threads, few crossings from Python to Java.
 
-One crossing builds a query, one searches; the hits of many queries come back as one JSON text, which Jackson (in
-Pyserini's jar) writes and Python reads, instead of two crossings for each hit.
+One crossing builds a query; all queries of a batch are searched in one, and their hits come back as one JSON
+text, which Jackson (in Pyserini's jar) writes and Python reads, instead of two crossings for each hit.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,9 +18,10 @@ import numpy.typing as npt
 from bioelx_bench_bm25.analyzers import Analyzers
 from bioelx_bench_bm25.indexing import LANGUAGE_FIELD, LUCENE_FOLDER, java_path
 from bioelx_bench_bm25.java import import_class
+from bioelx_bench_bm25.parallel import map_in_pool, search_function
 
-CHUNK: Final = 64
-"""Queries whose hits come back in one crossing."""
+CHUNK: Final = 512
+"""Queries whose hits come back in one crossing; bounds the JSON text and the wait after Ctrl-C."""
 MOST_CLAUSES: Final = 1 << 16
 """Distinct words of a query; Lucene's own limit of 1,024 is one that a long mention could reach."""
 
@@ -50,26 +50,37 @@ class Searcher:
         fields: Lucene fields whose scores are added.
         analyzers: Analyzers by language.
         folding: The analyzer of the language-independent field.
-        k1: BM25's k1.
-        b: BM25's b.
+        bm25: BM25's k1 and b.
+        threads: Java threads that search.
     """
 
     def __init__(
-        self, folder: Path, fields: Sequence[str], analyzers: Analyzers, folding: Any, k1: float, b: float
+        self,
+        folder: Path,
+        fields: Sequence[str],
+        analyzers: Analyzers,
+        folding: Any,
+        bm25: tuple[float, float],
+        threads: int,
     ) -> None:
         import jnius
 
         self._fields = tuple(fields)
         self._analyzers = analyzers
         self._folding = folding
-        directory = import_class("org.apache.lucene.store.FSDirectory").open(java_path(folder / LUCENE_FOLDER))
+        directory = import_class("org.apache.lucene.store.FSDirectory").open(
+            java_path(folder / LUCENE_FOLDER)
+        )
         self._reader = import_class("org.apache.lucene.index.DirectoryReader").open(directory)
         reader = jnius.cast("org.apache.lucene.index.IndexReader", self._reader)
         self._searcher = import_class("org.apache.lucene.search.IndexSearcher")(reader)
-        self._searcher.setSimilarity(import_class("org.apache.lucene.search.similarities.BM25Similarity")(k1, b))
+        self._searcher.setSimilarity(
+            import_class("org.apache.lucene.search.similarities.BM25Similarity")(*bm25)
+        )
         import_class("org.apache.lucene.search.IndexSearcher").setMaxClauseCount(MOST_CLAUSES)
         self._generator = import_class("io.anserini.search.query.BagOfWordsQueryGenerator")()
         self._mapper = import_class("com.fasterxml.jackson.databind.ObjectMapper")()
+        self._pool = import_class("java.util.concurrent.ForkJoinPool")(threads)
         self.names = int(self._reader.maxDoc())
 
     def check(self) -> None:
@@ -77,32 +88,17 @@ class Searcher:
         for leaf in self._reader.leaves().toArray():
             leaf.reader().checkIntegrity()
 
-    def search(self, queries: Sequence[TextQuery], count: int, threads: int) -> list[Hits]:
+    def search(self, queries: Sequence[TextQuery], count: int) -> list[Hits]:
         """The `count` best name rows of each query."""
-        for language in {query.language for query in queries}:
-            self._analyzers.of(language)  # made here, so that threads only read
-        count = min(count, max(1, self.names))
-        chunks = [queries[start : start + CHUNK] for start in range(0, len(queries), CHUNK)]
-        if threads == 1 or len(chunks) == 1:
-            found = [self._search_chunk(chunk, count) for chunk in chunks]
-        else:
-            with ThreadPoolExecutor(min(threads, len(chunks))) as pool:
-                found = list(pool.map(lambda chunk: self._search_in_thread(chunk, count), chunks))
-        return [hits for part in found for hits in part]
-
-    def _search_in_thread(self, queries: Sequence[TextQuery], count: int) -> list[Hits]:
-        import jnius
-
-        try:
-            return self._search_chunk(queries, count)
-        finally:
-            jnius.detach()  # or Java keeps a record of every thread there ever was
-
-    def _search_chunk(self, queries: Sequence[TextQuery], count: int) -> list[Hits]:
-        found = import_class("java.util.ArrayList")()
-        for query in queries:
-            found.add(self._searcher.search(self._build(query), count))
-        return [read_hits(top["scoreDocs"]) for top in json.loads(self._mapper.writeValueAsString(found))]
+        function = search_function(self._searcher, min(count, max(1, self.names)))
+        found: list[Hits] = []
+        for start in range(0, len(queries), CHUNK):
+            built = import_class("java.util.ArrayList")()
+            for query in queries[start : start + CHUNK]:
+                built.add(self._build(query))
+            tops = self._mapper.writeValueAsString(map_in_pool(self._pool, function, built))
+            found += [read_hits(top["scoreDocs"]) for top in json.loads(tops)]
+        return found
 
     def _build(self, query: TextQuery) -> Any:
         text = query.text.encode("utf-8", "replace").decode("utf-8")  # Java refuses half of a surrogate pair
@@ -120,7 +116,8 @@ class Searcher:
         return builder.build()
 
     def close(self) -> None:
-        """Close the index's files."""
+        """Close the index's files and end the threads."""
+        self._pool.shutdown()
         self._reader.close()
 
 
