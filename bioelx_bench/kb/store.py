@@ -55,6 +55,7 @@ class KbManifest(BaseModel):
         sha256: Hash of the content (concepts, names, definitions, types), whatever the layout of files.
         counts: Names by `language:<code>` and `source:<name>`, and whatever the builder dropped or merged.
         filters: The options it was built with.
+        definition_order: Sources whose definitions come first within a concept, best first.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -69,6 +70,7 @@ class KbManifest(BaseModel):
     sources: list[str]
     files: list[SourceFile]
     filters: dict[str, Any]
+    definition_order: list[str] = []
     counts: dict[str, int]
     software: dict[str, str]
 

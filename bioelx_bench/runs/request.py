@@ -111,10 +111,11 @@ def plan_run(request: RunRequest, plugins: Plugins, config: Config) -> Plan:
     check_fit(retriever, ranker, protocol, k, rank_k if ranker else None)
     for metric in request.metrics:
         plugins.get("metrics", metric)
+    revision = chosen(revision, spec.revisions, f"revision of {name}", "--dataset NAME@REVISION")
     return Plan(
         dataset=name,
-        revision=chosen(revision, spec.revisions, f"revision of {name}", "--dataset NAME@REVISION"),
-        split=chosen(request.split, spec.splits, f"split of {name}", "--split"),
+        revision=revision,
+        split=chosen(request.split, spec.splits_of(revision), f"split of {name}@{revision}", "--split"),
         subsets=chosen_subsets(request.subsets, spec),
         kb=request.kb or config.get("kb"),
         retriever=retriever,

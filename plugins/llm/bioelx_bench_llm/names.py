@@ -9,7 +9,17 @@ from typing import Any, Final, Literal
 Strategy = Literal["pointwise", "listwise", "setwise", "rerank"]
 
 LOGPROB_PROVIDERS: Final = frozenset(
-    {"openai", "azure", "hosted_vllm", "vllm", "llamafile", "lm_studio", "fireworks_ai", "together_ai", "local"}
+    {
+        "openai",
+        "azure",
+        "hosted_vllm",
+        "vllm",
+        "llamafile",
+        "lm_studio",
+        "fireworks_ai",
+        "together_ai",
+        "local",
+    }
 )
 """Providers whose chat endpoint gives log-probabilities through LiteLLM. Ollama's does not."""
 
