@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,12 +104,14 @@ def hash_file(path: Path, on_bytes: Callable[[int], None] | None = None) -> str:
 class JsonLines:
     """An append-only log of JSON objects, one a line, that survives a kill at any moment.
 
-    Opening it drops a torn last line. Every `append` is written whole; `sync` makes it survive a power cut.
+    Opening it drops a torn last line. Every `append` is written whole, from any thread; `sync` makes it survive
+    a power cut.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
         self._file: IO[bytes] = path.open("ab+")
         self._drop_torn_line()
 
@@ -143,7 +146,7 @@ class JsonLines:
             BenchError: The disk is full; what was there before stays whole.
         """
         data = b"".join(json.dumps(r, ensure_ascii=False, allow_nan=False).encode() + b"\n" for r in records)
-        with explain_os_errors(self.path):
+        with self._lock, explain_os_errors(self.path):
             self._file.write(data)
             self._file.flush()
 

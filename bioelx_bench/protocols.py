@@ -128,6 +128,7 @@ class DatasetRequest:
         cache: Where downloads go.
         offline: When true, nothing is downloaded.
         options: Options of datasets that take a user's own files.
+        progress: Progress display, for downloads.
     """
 
     revision: str
@@ -137,6 +138,7 @@ class DatasetRequest:
     cache: Cache
     offline: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+    progress: Progress = field(default_factory=Progress)
 
 
 @runtime_checkable

@@ -1,0 +1,107 @@
+"""`bioelx-bench doctor`: does everything that a run needs work on this machine?"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bioelx_bench.cli.session import Session
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bioelx_bench.protocols import Check
+
+
+def make_app() -> typer.Typer:
+    """The `doctor` command."""
+    app = typer.Typer(add_completion=False)
+    app.command(name="doctor")(doctor)
+    return app
+
+
+def doctor(
+    ctx: typer.Context,
+    retriever: Annotated[str | None, typer.Option(help="Check what this retriever needs.")] = None,
+    retriever_option: Annotated[list[str] | None, typer.Option("--retriever-option", "-R")] = None,
+    ranker: Annotated[str | None, typer.Option(help="Check what this ranker needs.")] = None,
+    ranker_option: Annotated[list[str] | None, typer.Option("--ranker-option", "-K")] = None,
+) -> None:
+    """Check this machine, its plugins and models. Exit code 3 if something is missing."""
+    from bioelx_bench.runs.components import resolve_ranker, resolve_retriever
+
+    session: Session = ctx.obj
+    target: dict[str, Any] = {}
+    if retriever is not None:
+        target["retriever"] = resolve_retriever(
+            session.plugins, session.config, retriever, retriever_option or ()
+        )
+    if ranker is not None:
+        target["ranker"] = resolve_ranker(session.plugins, session.config, ranker, ranker_option or ())
+    checks = [*own_checks(session), *plugin_checks(session, target)]
+    data = [dataclasses.asdict(check) for check in checks]
+    session.emit(data, lambda console: show(console, checks))
+    if any(check.status == "failed" for check in checks):
+        raise typer.Exit(3)
+
+
+def own_checks(session: Session) -> list[Check]:
+    """Python, plugins, cache folder, disk and memory."""
+    import platform
+    import shutil
+
+    from bioelx_bench.protocols import Check
+
+    checks = [Check("Python", "ok", platform.python_version())]
+    checks += [
+        Check(f"plugin {p.name}", "ok", f"{p.distribution} {p.version}") for p in session.plugins.loaded
+    ]
+    for broken in session.plugins.quarantined:
+        mend = f"pip install --force-reinstall {broken.distribution}"
+        checks.append(Check(f"plugin {broken.name}", "failed", broken.reason, mend))
+    root = session.cache.root
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(root).free / 1e9
+        enough = free >= 5
+        advice = None if enough else "free space, or move the cache with BIOELX_BENCH_CACHE"
+        checks.append(Check("cache", "ok" if enough else "warning", f"{root}, {free:.0f} GB free", advice))
+    except OSError as error:
+        checks.append(
+            Check("cache", "failed", str(error), "set BIOELX_BENCH_CACHE to a folder you can write")
+        )
+    return checks
+
+
+def plugin_checks(session: Session, target: dict[str, Any]) -> list[Check]:
+    """The checks that plugins declare; one that raises is a failed check."""
+    from bioelx_bench.options import load_object
+    from bioelx_bench.protocols import Check
+
+    checks: list[Check] = []
+    for declared in session.plugins.all("checks"):
+        name = declared.qualified_name
+        try:
+            factory = load_object(declared.spec.factory, f"the check {name!r}")
+            checks.extend(factory(session.environment(), target))
+        except Exception as error:  # a check is foreign code, and the others must still be shown
+            checks.append(Check(name, "failed", f"{type(error).__name__}: {error}"))
+    return checks
+
+
+def show(console: Console, checks: list[Check]) -> None:
+    """Print the checks, with the way to mend what is not ok."""
+    from rich.table import Table
+    from rich.text import Text
+
+    marks = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "failed": ("failed", "red")}
+    table = Table(box=None, pad_edge=False)
+    for column in ("", "check", "found"):
+        table.add_column(column, overflow="fold")
+    for check in checks:
+        mark, colour = marks[check.status]
+        detail = Text(check.detail + (f"\nmend: {check.mend}" if check.mend else ""))
+        table.add_row(Text(mark, style=colour), Text(check.name), detail)
+    console.print(table)

@@ -1,0 +1,52 @@
+"""`bioelx-bench plugins`: installed plugins, and those set aside with the reason."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from bioelx_bench.cli.session import Session
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def make_app() -> typer.Typer:
+    """The `plugins` command."""
+    app = typer.Typer(add_completion=False)
+    app.command(name="plugins")(show_plugins)
+    return app
+
+
+def show_plugins(ctx: typer.Context) -> None:
+    """Show installed plugins with version and hooks, and those set aside with the reason."""
+    session: Session = ctx.obj
+    plugins = session.plugins
+    data: dict[str, Any] = {
+        "loaded": [dataclasses.asdict(p) for p in plugins.loaded],
+        "set_aside": [dataclasses.asdict(q) for q in plugins.quarantined],
+        "disabled": plugins.disabled,
+    }
+    session.emit(data, lambda console: show(console, data))
+
+
+def show(console: Console, data: dict[str, Any]) -> None:
+    """Print the tables."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("plugin", "version", "distribution", "hooks"):
+        table.add_column(column, overflow="fold")
+    for plugin in data["loaded"]:
+        table.add_row(plugin["name"], plugin["version"], plugin["distribution"], ", ".join(plugin["hooks"]))
+    console.print(table)
+    for plugin in data["set_aside"]:
+        console.print(
+            f"set aside: {plugin['name']} ({plugin['distribution']}): {plugin['reason']}", markup=False
+        )
+    if data["disabled"]:
+        console.print(
+            f"disabled by BIOELX_BENCH_DISABLE_PLUGINS: {', '.join(data['disabled'])}", markup=False
+        )

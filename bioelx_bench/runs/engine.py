@@ -1,0 +1,267 @@
+"""Carrying out a run: index, retrieve, rank, score; stopped at any moment, it continues to the same result.
+
+A run's folder holds `manifest.json` (what runs, written first), `candidates.jsonl` and `rankings.jsonl`
+(append-only logs), `sessions.jsonl` (each process that worked on it), `predictions.parquet` (one row a mention)
+and `result.json` (written last).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow.parquet as parquet
+from filelock import FileLock, Timeout
+
+from bioelx_bench.errors import BenchError
+from bioelx_bench.files import JsonLines, atomic_path, hash_json, write_json
+from bioelx_bench.records import Mention
+from bioelx_bench.runs.logs import candidates_of
+from bioelx_bench.runs.provenance import code_revision, command_line, machine, software
+from bioelx_bench.runs.ranking import Item, rank
+from bioelx_bench.runs.request import LoadedRun
+from bioelx_bench.runs.result import SCHEMA_VERSION, read_result
+from bioelx_bench.runs.retrieval import CandidateLog, notes_of, retrieve
+from bioelx_bench.runs.scores import Scored, limited, score
+from bioelx_bench.scoring.protocols import parts_of
+
+CANDIDATES: Final = "candidates.jsonl"
+RANKINGS: Final = "rankings.jsonl"
+SESSIONS: Final = "sessions.jsonl"
+MANIFEST: Final = "manifest.json"
+PREDICTIONS: Final = "predictions.parquet"
+RESULT: Final = "result.json"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What `execute` gives.
+
+    Attributes:
+        folder: The run's folder.
+        result: The content of `result.json`.
+        warnings: What went wrong beside the run, such as an event hook that raised.
+        computed: False where the finished result was already there.
+    """
+
+    folder: Path
+    result: dict[str, Any]
+    warnings: list[str] = field(default_factory=list)
+    computed: bool = True
+
+
+def execute(loaded: LoadedRun, output: Path, *, fresh: bool = False) -> Outcome:
+    """Carry out a run, or continue it.
+
+    Args:
+        loaded: The run with its data and components.
+        output: Folder of runs; the run's own is `output/<run id>`.
+        fresh: Remove what an earlier process left first.
+
+    Raises:
+        BenchError: The run failed, or another process carries it out; what was done is kept.
+    """
+    folder = output / loaded.run.id
+    folder.mkdir(parents=True, exist_ok=True)
+    with run_lock(folder):
+        if fresh:
+            clear(folder)
+        existing = read_result(folder / RESULT)
+        if existing is not None:
+            return Outcome(folder, existing, computed=False)
+        return RunExecution(loaded, folder).carry_out()
+
+
+@contextlib.contextmanager
+def run_lock(folder: Path) -> Iterator[None]:
+    """Hold the run's folder, so that two processes never write the same logs."""
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise BenchError(
+            f"another process carries out the run {folder.name}",
+            where=folder,
+            mend="wait for it to finish; the same command then shows its result",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def clear(folder: Path) -> None:
+    """Remove a run's files, the lock excepted."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != ".lock":
+            path.unlink()
+
+
+class RunExecution:
+    """One process's work on a run."""
+
+    def __init__(self, loaded: LoadedRun, folder: Path) -> None:
+        self.loaded = loaded
+        self.run = loaded.run
+        self.folder = folder
+        self.progress = loaded.environment.progress
+        self.warnings: list[str] = []
+
+    def carry_out(self) -> Outcome:
+        """Do every stage and write the result."""
+        self.write_manifest()
+        candidates = CandidateLog(self.folder / CANDIDATES)
+        sessions = JsonLines(self.folder / SESSIONS)
+        try:
+            sessions.append([self.session_started()])
+            self.announce("run_started", run=self.run)
+            self.retrieve_stage(candidates, sessions)
+            rankings = self.rank_stage(candidates, sessions)
+            with self.stage("score", sessions):
+                scored = score(self.loaded, candidates, rankings)
+            with atomic_path(self.folder / PREDICTIONS) as temporary:
+                parquet.write_table(scored.predictions, temporary)
+            result = self.result(scored, candidates, stage_seconds(sessions))
+            write_json(self.folder / RESULT, result)
+            self.announce("run_finished", run=self.run, result=result)
+            return Outcome(self.folder, result, self.warnings)
+        finally:
+            candidates.close()
+            sessions.close()
+
+    def write_manifest(self) -> None:
+        """Record, once, everything the run's figures come from."""
+        path = self.folder / MANIFEST
+        if path.exists():
+            return
+        data = {
+            s.subset: {"sha256": s.sha256, "sources": dict(s.sources), "counts": dict(s.counts)}
+            for s in self.loaded.subsets
+        }
+        write_json(
+            path,
+            {
+                "schema_version": SCHEMA_VERSION,
+                **self.run.describe(),
+                "identity": self.run.identity(),
+                "data": data,
+                "kb_manifest": self.loaded.kb.manifest.model_dump(mode="json"),
+                "software": software(),
+                "machine": machine(),
+                "code": code_revision(),
+                "command": command_line(),
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            },
+        )
+
+    def session_started(self) -> dict[str, Any]:
+        """The line with which a process begins its work in `sessions.jsonl`."""
+        return {
+            "event": "started",
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "software": software(),
+            "machine": machine(),
+            "command": command_line(),
+        }
+
+    @contextlib.contextmanager
+    def stage(self, name: str, sessions: JsonLines, component: object = None) -> Iterator[None]:
+        """Time a stage and tell plugins when it is finished."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            seconds = time.monotonic() - start
+            sessions.append(
+                [{"event": "stage", "stage": name, "seconds": seconds, "notes": notes_of(component)}]
+            )
+        self.announce("stage_finished", run=self.run, stage=name, seconds=seconds)
+
+    def announce(self, hook: str, **arguments: Any) -> None:
+        """Call an event hook; what raises is a warning, never the end of a run."""
+        plugins = self.loaded.environment.plugins
+        if plugins is not None:
+            self.warnings += plugins.call_events(hook, **arguments)
+
+    def retrieve_stage(self, candidates: CandidateLog, sessions: JsonLines) -> None:
+        """Index and search, unless the log is complete."""
+        total = sum(1 for _ in self.parts())
+        if sum(1 for _ in candidates.records()) == total:
+            return
+        retriever, kb = self.loaded.retriever, self.loaded.kb
+        with self.stage("index", sessions):
+            folder = self.index_folder()
+            retriever.open(kb, folder)
+        with self.stage("retrieve", sessions, retriever):
+            retrieve(retriever, self.parts(), total, candidates, self.run.protocol, self.run.k, self.progress)
+
+    def index_folder(self) -> Path:
+        """The retriever's index of this knowledge base, built if it is not in the cache."""
+        retriever, kb = self.loaded.retriever, self.loaded.kb
+        key = hash_json(
+            {
+                "kb": kb.sha256,
+                "retriever": self.run.retriever.declared.qualified_name,
+                "version": self.run.retriever.declared.plugin.version,
+                "model": self.run.retriever_model,
+                "identity": dict(retriever.index_identity()),
+            }
+        )
+        cache = self.loaded.environment.cache
+        return cache.build("indexes", key[:32], lambda partial: retriever.index(kb, partial))
+
+    def parts(self) -> Iterator[Mention]:
+        """Every (part of a) mention that is searched, in order."""
+        for _, mentions in limited(self.loaded):
+            for mention in mentions:
+                yield from parts_of(mention, self.run.protocol)
+
+    def rank_stage(self, candidates: CandidateLog, sessions: JsonLines) -> JsonLines | None:
+        """Rank the first `rank_k` candidates of each mention; None without a ranker."""
+        ranker, rank_k = self.loaded.ranker, self.run.rank_k
+        if ranker is None or rank_k is None:
+            return None
+        path = self.folder / RANKINGS
+
+        def items() -> Iterator[Item]:
+            for mention, record in zip(self.parts(), candidates.records(), strict=True):
+                yield mention, candidates_of(record)[:rank_k]
+
+        total = sum(1 for _ in self.parts())
+        with self.stage("rank", sessions, ranker):
+            rank(ranker, items(), total, path, self.progress)
+        return JsonLines(path)
+
+    def result(self, scored: Scored, candidates: CandidateLog, timing: Mapping[str, float]) -> dict[str, Any]:
+        """The content of `result.json`."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            **self.run.describe(),
+            "cutoffs": scored.cutoffs,
+            "scores": scored.scores,
+            "usage": scored.usage,
+            "notes": {
+                "data": {s.subset: dict(s.counts) for s in self.loaded.subsets},
+                "retriever": candidates.notes(),
+                "gold_mapped": scored.gold_mapped,
+            },
+            "software": software(),
+            "timing": dict(timing),
+        }
+
+
+def stage_seconds(sessions: JsonLines) -> dict[str, float]:
+    """Wall seconds of each stage, added up over the processes that worked on the run."""
+    total: dict[str, float] = {}
+    for record in sessions:
+        if record["event"] == "stage":
+            total[record["stage"]] = round(total.get(record["stage"], 0.0) + record["seconds"], 3)
+    return total
