@@ -57,7 +57,7 @@ def build_from_umls(
         folder.parent.mkdir(parents=True, exist_ok=True)
         with (
             tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch,
-            open_release(release, Path(scratch), needed, expected_sha256) as opened,
+            open_release(release, Path(scratch), needed, expected_sha256, bars) as opened,
             bars.task("Reading the release", unit="rows") as task,
         ):
             for file in ("MRCONSO", "MRSTY", *(["MRREL"] if chosen.trade_names else [])):
