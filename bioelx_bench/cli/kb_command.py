@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -18,6 +18,8 @@ NameOption = Annotated[str, typer.Option("--name", help="Name under which runs r
 OutputOption = Annotated[Path, typer.Option("--output", help="New folder for the knowledge base.")]
 LicenceOption = Annotated[str | None, typer.Option("--licence", help="Licence of the files, for the record.")]
 KbArgument = Annotated[str, typer.Argument(metavar="NAME|FOLDER", help="A known name, or a folder.")]
+
+SHOWN_ROWS: Final = 15
 
 
 def make_app() -> typer.Typer:
@@ -178,9 +180,11 @@ def show_kb(session: Session, kb: KnowledgeBase) -> None:
         console.print(f"{len(kb):,} concepts, {kb.name_count:,} names, {manifest.definitions:,} definitions")
         table = Table("language", "names", "source", "names", box=None)
         languages, sources = counted(manifest.counts, "language:"), counted(manifest.counts, "source:")
-        for row in range(max(len(languages), len(sources))):
+        for row in range(min(SHOWN_ROWS, max(len(languages), len(sources)))):
             table.add_row(*cells(languages, row), *cells(sources, row))
         console.print(table)
+        if (more := max(len(languages), len(sources)) - SHOWN_ROWS) > 0:
+            console.print(f"  … and {more} more rows; --json shows all")
         for key, value in manifest.counts.items():
             if value and not key.startswith(("language:", "source:")):
                 console.print(f"  {key}: {value:,}", markup=False)
