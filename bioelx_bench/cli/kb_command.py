@@ -124,19 +124,7 @@ def build_umls(
     from bioelx_bench.kb.umls.presets import choose
 
     session: Session = context.obj
-    given = {
-        "languages": languages,
-        "sources": sources,
-        "suppressible": "E,O,Y" if suppressible == "all" else "" if suppressible == "none" else suppressible,
-        "semantic_types": semantic_types,
-    }
-    values: dict[str, Any] = {
-        key: () if value == "all" else tuple(words(value))
-        for key, value in given.items()
-        if value is not None
-    }
-    values |= {"trade_names": trade_names} if trade_names is not None else {}
-    values |= {"definitions": definitions} if definitions is not None else {}
+    values = filter_values(languages, sources, suppressible, semantic_types, trade_names, definitions)
     kb = build_from_umls(
         release,
         name,
@@ -148,6 +136,31 @@ def build_umls(
         progress=session.progress,
     )
     show_kb(session, kb)
+
+
+def filter_values(
+    languages: str | None,
+    sources: str | None,
+    suppressible: str | None,
+    semantic_types: str | None,
+    trade_names: bool | None,
+    definitions: bool | None,
+) -> dict[str, Any]:
+    """The options of `kb build umls` that were given, as values of its filter."""
+    flags = {"all": "E,O,Y", "none": ""}.get(suppressible or "", suppressible)
+    lists = {
+        "languages": languages,
+        "sources": sources,
+        "suppressible": flags,
+        "semantic_types": semantic_types,
+    }
+    values: dict[str, Any] = {
+        key: () if value == "all" else tuple(words(value))
+        for key, value in lists.items()
+        if value is not None
+    }
+    switches = {"trade_names": trade_names, "definitions": definitions}
+    return values | {key: value for key, value in switches.items() if value is not None}
 
 
 def words(text: str) -> list[str]:
