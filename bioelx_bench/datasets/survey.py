@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -85,10 +85,18 @@ def survey(
     return found
 
 
-def first_held(holdings: Iterable[Holding]) -> dict[str, Holding]:
-    """The first split of each revision that is at hand, by revision, in the order of the declaration."""
-    first: dict[str, Holding] = {}
-    for holding in holdings:
-        if holding.held:
-            first.setdefault(holding.revision, holding)
-    return first
+def at_hand(
+    declared: Declared, *, data_root: Path | None, environment: Environment
+) -> tuple[Holding | None, MissingError | None]:
+    """What of a benchmark `run --dataset all` takes, and what it lacks.
+
+    Returns:
+        The first revision and split that is at hand, or None; and, if that is not the default one, the
+        error that says how to get the default one.
+    """
+    holdings = survey(declared, data_root=data_root, environment=environment)
+    first = holdings[0]
+    if first.held:
+        return first, None
+    lack = MissingError(first.reason, where=f"{first.full_name} --split {first.split}", mend=first.mend)
+    return next((holding for holding in holdings if holding.held), None), lack

@@ -17,9 +17,9 @@ def open_knowledge_base(name_or_folder: str | Path, environment: Environment | N
     """Open a knowledge base, building it first where a declared one is used for the first time.
 
     Args:
-        name_or_folder: A folder that `kb build` made, or the name of a declared knowledge base such as `open`.
+        name_or_folder: A folder that `kb build` made, or a declared knowledge base's name such as `open`.
             A declared name wins over a folder of the same name; write `./NAME` for the folder.
-        environment: Gives plugins, cache and progress; by default the installed plugins and the user's cache.
+        environment: Gives plugins, cache and progress; by default what is installed and the user's cache.
 
     Raises:
         MissingError: The folder holds no knowledge base, or a package the builder needs is not installed.

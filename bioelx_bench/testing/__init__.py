@@ -9,9 +9,10 @@ Example:
 
 import pytest
 
+# so that a failed check shows its values; it must stand before the imports
 pytest.register_assert_rewrite("bioelx_bench.testing.rankers", "bioelx_bench.testing.retrievers")
 
-from bioelx_bench.testing.data import make_knowledge_base, make_mention  # noqa: E402 - after the line that makes assertions tell what they saw
+from bioelx_bench.testing.data import make_knowledge_base, make_mention  # noqa: E402
 from bioelx_bench.testing.rankers import RankerConformance  # noqa: E402
 from bioelx_bench.testing.retrievers import RetrieverConformance  # noqa: E402
 

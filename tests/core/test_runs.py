@@ -211,3 +211,23 @@ def test_wrong_usage(
     assert expected in captured.err
     assert "Traceback" not in captured.err
     assert captured.out == ""
+
+
+def test_runs_are_compared_mention_by_mention(
+    run_arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = run(run_arguments, capsys)
+    ranked = run([*run_arguments, "--ranker", "context"], capsys)
+    folders = [str(folder_of(run_arguments, result)) for result in (plain, ranked)]
+    data = run(["compare", *folders, "--json"], capsys)
+    first, second = data["systems"].values()
+    assert first["macro"] == pytest.approx(plain["scores"]["macro"]["retrieval"]["recall@1"])
+    assert second["macro"] == pytest.approx(ranked["scores"]["macro"]["ranking"]["recall@1"])
+    (pair,) = data["pairs"]
+    assert pair["difference"] == pytest.approx(second["macro"] - first["macro"])
+    assert pair["ci95"][0] <= pair["difference"] <= pair["ci95"][1]
+    assert pair["p"] <= pair["p_holm"] <= 1
+    other = run([a.replace("150", "100") for a in run_arguments], capsys)
+    assert invoke(["compare", folders[0], str(folder_of(run_arguments, other))]) == 2
+    assert "same mentions" in capsys.readouterr().err
+    assert invoke(["compare", folders[0]]) == 2

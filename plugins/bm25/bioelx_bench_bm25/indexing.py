@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -104,7 +104,10 @@ def write_names(
     """Write one Lucene document for each name; returns the names by language."""
     counts: Counter[str] = Counter()
     folding = make_folding_analyzer()
-    analyzer_of = {LANGUAGE_FIELD: analyzers.of, FOLDED_FIELD: lambda language: folding}  # noqa: ARG005
+    analyzer_of: dict[str, Callable[[str], Any]] = {
+        LANGUAGE_FIELD: analyzers.of,
+        FOLDED_FIELD: lambda _: folding,
+    }
     writer = open_writer(folder)
     document, slots = make_document(field_names(fields))
     try:

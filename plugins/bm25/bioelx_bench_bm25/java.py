@@ -174,17 +174,13 @@ def start_java() -> None:
         ) from error
 
 
-def java_in_use() -> dict[str, str]:
+def java_in_use() -> str:
     """Version and maker of the running Java machine, and a JAVA_HOME that was passed over."""
     system = import_class("java.lang.System")
-    found = {
-        "version": str(system.getProperty("java.version")),
-        "vendor": str(system.getProperty("java.vendor")),
-    }
+    text = f"{system.getProperty('java.version')} ({system.getProperty('java.vendor')})"
     home = os.environ.get("JAVA_HOME")
-    if home and not Path(home).resolve().samefile(str(system.getProperty("java.home"))):
-        found["passed_over"] = f"JAVA_HOME={home}: {inspect_home(Path(home))[1]}"
-    return found
+    problem = inspect_home(Path(home))[1] if home else None
+    return f"{text}; passed over JAVA_HOME={home}: {problem}" if problem else text
 
 
 def load_machine(runtime: JavaRuntime) -> None:

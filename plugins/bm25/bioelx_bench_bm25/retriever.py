@@ -159,20 +159,19 @@ class Bm25Retriever:
         return found
 
     def notes(self) -> dict[str, Any]:
-        """What a reader of the result must know: analyzers by language, and what had none."""
-        names = unsupported(self._analyzers, Counter(self._name_languages))
+        """What a reader of the result must know about languages.
+
+        `mentions_without_analyzer_<language>` counts what this retriever searched; `names_without_analyzer` is
+        the index's, by language.
+        """
         mentions = unsupported(self._analyzers, self._mention_languages)
         return {
             "java": java_in_use(),
-            "analyzers": dict(sorted(self._analyzers.used.items())),
-            "without_analyzer": {
-                language: {
-                    "why": self._analyzers.without[language],
-                    "names": names.get(language, 0),
-                    "mentions": mentions.get(language, 0),
-                }
-                for language in sorted({*names, *mentions})
-            },
+            "names_analysed_by": ", ".join(
+                f"{language} {self._analyzers.used[language]}" for language in sorted(self._name_languages)
+            ),
+            "names_without_analyzer": unsupported(self._analyzers, Counter(self._name_languages)),
+            **{f"mentions_without_analyzer_{language}": count for language, count in mentions.items()},
         }
 
     def close(self) -> None:

@@ -20,7 +20,9 @@ BUSY_SECONDS: Final = 60
 FORMAT: Final = 1
 AT_ONCE: Final = 500
 """Keys in one query; SQLite's bound on parameters is 999 in old builds."""
-SCHEMA: Final = "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, answer TEXT NOT NULL) WITHOUT ROWID"
+SCHEMA: Final = (
+    "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, answer TEXT NOT NULL) WITHOUT ROWID"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,9 @@ class AnswerFile:
         self._lock = threading.Lock()
         if read_only and not path.is_file():
             raise MissingError(
-                f"there is no file of answers {path}", where="-K cache_file", mend="run once without replay_only"
+                f"there is no file of answers {path}",
+                where="-K cache_file",
+                mend="run once without replay_only",
             )
         try:
             if not read_only:

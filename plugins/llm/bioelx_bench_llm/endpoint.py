@@ -190,13 +190,17 @@ class Endpoint:
 
     def _rerank_arguments(self, request: Request, timeout: float) -> dict[str, Any]:
         extra = {k: v for k, v in self.parameters.items() if k in self._options.params}
-        return self._common(timeout) | extra | {
-            "query": request.query,
-            "documents": list(request.documents),
-            "top_n": len(request.documents),
-            "return_documents": False,
-            "max_retries": 0,
-        }
+        return (
+            self._common(timeout)
+            | extra
+            | {
+                "query": request.query,
+                "documents": list(request.documents),
+                "top_n": len(request.documents),
+                "return_documents": False,
+                "max_retries": 0,
+            }
+        )
 
     def _read_chat(self, response: Any, form: str) -> Answer:
         if not response.choices:

@@ -74,14 +74,18 @@ def explain(error: BaseException, redact: Redactor) -> CallError:
         kind = "too_long" if name.startswith("Context") else "refused"
         return CallError(kind, "give_up", detail)
     if name == "APIConnectionError":
-        broken = any(word in str(error).lower() for word in ("connect", "disconnect", "peer", "closed", "reset"))
+        broken = any(
+            word in str(error).lower() for word in ("connect", "disconnect", "peer", "closed", "reset")
+        )
         return CallError("connection" if broken else "malformed", "retry", detail)
     status = getattr(error, "status_code", None)
     if not isinstance(status, int):
         return CallError("malformed", "retry", detail)
     if status == 429 and "insufficient_quota" in str(error):
         return CallError("unpaid", "stop", detail)
-    kind, action = BY_STATUS.get(status, ("server_error", "retry") if status >= 500 else ("rejected", "give_up"))
+    kind, action = BY_STATUS.get(
+        status, ("server_error", "retry") if status >= 500 else ("rejected", "give_up")
+    )
     return CallError(kind, action, detail, retry_after(error))
 
 

@@ -9,7 +9,17 @@ from typing import Any, Final, Literal
 Strategy = Literal["pointwise", "listwise", "setwise", "rerank"]
 
 LOGPROB_PROVIDERS: Final = frozenset(
-    {"openai", "azure", "hosted_vllm", "vllm", "llamafile", "lm_studio", "fireworks_ai", "together_ai", "local"}
+    {
+        "openai",
+        "azure",
+        "hosted_vllm",
+        "vllm",
+        "llamafile",
+        "lm_studio",
+        "fireworks_ai",
+        "together_ai",
+        "local",
+    }
 )
 """Providers whose chat endpoint gives log-probabilities through LiteLLM. Ollama's does not."""
 
@@ -26,13 +36,18 @@ BARE_NAMES: Final = re.compile(r"(gpt|chatgpt|o[1-9]|claude|gemini|command|mistr
 def match_litellm(name: str) -> Mapping[str, Any] | None:
     """The options for a LiteLLM model id (`provider/model` or a well-known bare name), or None."""
     provider, slash, model = name.partition("/")
-    if slash and re.fullmatch(r"[a-z][a-z0-9_]*", provider) and model:
+    if slash and re.fullmatch(r"[a-z][a-z0-9_]*", provider) and model and provider != "local":
         return {"model": name}
     return {"model": name} if BARE_NAMES.fullmatch(name) else None
 
 
 def provider_of(model: str) -> str:
-    """The provider part of a LiteLLM model id; bare names are taken by their family."""
+    """The provider part of a LiteLLM model id; bare names are taken by their family.
+
+    `local:PATH` is a model in this process.
+    """
+    if model.startswith("local:"):
+        return "local"
     provider, slash, _ = model.partition("/")
     if slash:
         return provider

@@ -30,7 +30,10 @@ class LlmOptions(Options):
         "auto", description="How the candidates are put to the model; auto goes by what the endpoint can do"
     )
     fusion: float = Field(
-        0.5, ge=0, le=1, description="Weight of the retriever's score against the model's (see docs/ranking.md)"
+        0.5,
+        ge=0,
+        le=1,
+        description="Weight of the retriever's score against the model's (see docs/ranking.md)",
     )
     nil: bool = Field(False, description="Let the model say that no candidate fits")
     nil_threshold: float = Field(
@@ -46,7 +49,9 @@ class LlmOptions(Options):
     temperature: float | None = Field(
         0.0, ge=0, description="Sampling temperature; `none` sends none, for models that refuse it"
     )
-    max_tokens: int | None = Field(None, ge=1, description="Listwise: bound of the answer; by default its length")
+    max_tokens: int | None = Field(
+        None, ge=1, description="Listwise: bound of the answer; by default its length"
+    )
     top_logprobs: int = Field(20, ge=2, le=100, description="Alternatives to ask for at the answer's token")
     params: dict[str, Any] = Field(
         default_factory=dict, description="More LiteLLM parameters, as a JSON object or a TOML table"

@@ -187,7 +187,14 @@ def chat_answer(request: dict[str, Any], fault: str | None, echo: str) -> dict[s
         choice["logprobs"] = {"content": [{**max(top, key=lambda a: a["logprob"]), "top_logprobs": top}]}
     usage = {"prompt_tokens": len(prompt) // 4, "completion_tokens": 1 + len(text) // 4}
     usage["total_tokens"] = sum(usage.values())
-    return {"id": "x", "object": "chat.completion", "created": 0, "model": "test", "choices": [choice], "usage": usage}
+    return {
+        "id": "x",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "test",
+        "choices": [choice],
+        "usage": usage,
+    }
 
 
 def spoil(text: str, logprobs: Any, fault: str | None, count: int) -> tuple[str, Any, str]:
@@ -207,7 +214,11 @@ def spoil(text: str, logprobs: Any, fault: str | None, count: int) -> tuple[str,
     if fault == "partial" and count:
         return json.dumps({"ranking": [2]}), logprobs, "stop"
     if fault == "prose":
-        return "The best candidate of all 10 is probably the one that was named in the text.", logprobs, "stop"
+        return (
+            "The best candidate of all 10 is probably the one that was named in the text.",
+            logprobs,
+            "stop",
+        )
     return text, logprobs, "stop"
 
 

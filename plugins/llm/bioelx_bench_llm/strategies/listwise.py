@@ -169,6 +169,8 @@ def why_unparsed(answer: Answer) -> str:
         return "refused" if answer.finish_reason == "content_filter" else "empty"
     if answer.finish_reason == "length":
         return "truncated"
-    if re.match(r"\W*(i'?m sorry|i am sorry|sorry|i can(no|')t|i am unable|i'm unable|as an ai)", answer.text, re.I):
+    if re.match(
+        r"\W*(i'?m sorry|i am sorry|sorry|i can(no|')t|i am unable|i'm unable|as an ai)", answer.text, re.I
+    ):
         return "refused"
     return "unparsed"

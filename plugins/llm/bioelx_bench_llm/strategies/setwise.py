@@ -74,7 +74,11 @@ def letter_shares(
     letters = string.ascii_uppercase[: len(members) + question.tools.options.nil]
     if answer.alternatives is not None:
         weights = [
-            sum(math.exp(v) for token, v in answer.alternatives if token.strip().strip(".:()").upper() == letter)
+            sum(
+                math.exp(v)
+                for token, v in answer.alternatives
+                if token.strip().strip(".:()").upper() == letter
+            )
             for letter in letters
         ]
     else:
