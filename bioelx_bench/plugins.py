@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from pathlib import Path
+from textwrap import shorten
 from types import ModuleType
 from typing import Any, Final
 
@@ -42,6 +43,9 @@ from bioelx_bench.options import did_you_mean
 
 DISABLE_VARIABLE: Final = "BIOELX_BENCH_DISABLE_PLUGINS"
 CORE: Final = "core"
+
+REASON_LENGTH: Final = 300
+"""Characters of an exception that are shown, on one line."""
 
 KINDS: Final[Mapping[str, tuple[type, ...]]] = {
     "datasets": (DatasetSpec,),
@@ -262,7 +266,7 @@ def add(plugins: Plugins, name: str, distribution: str, version: str, load: Call
     except (Exception, SystemExit) as error:  # a plugin is foreign code: whatever it raises is its own fault
         if manager.has_plugin(name) and all(p.name != name for p in plugins.loaded):
             manager.unregister(name=name)
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        reason = shorten(f"{type(error).__name__}: {error}", REASON_LENGTH)
         plugins.quarantined.append(Quarantined(name, distribution, reason))
         return
     plugin = Plugin(name, version, distribution, hooks)

@@ -102,9 +102,7 @@ def build_umls(
     ] = None,
     suppressible: Annotated[
         str | None,
-        typer.Option(
-            "--suppressible", help="Also take suppressible names: E, O, Y with commas between, all, none."
-        ),
+        typer.Option("--suppressible", help="Also take suppressible names: E, O, Y; or all, none."),
     ] = None,
     semantic_types: Annotated[
         str | None,
@@ -112,17 +110,15 @@ def build_umls(
     ] = None,
     trade_names: Annotated[
         bool | None,
-        typer.Option("--trade-names/--no-trade-names", help="Add trade names to generic concepts."),
+        typer.Option("--trade-names/--no-trade-names", help="Give generic concepts their trade names."),
     ] = None,
     definitions: Annotated[
         bool | None, typer.Option("--definitions/--no-definitions", help="Read definitions (the default).")
     ] = None,
-    sha256: Annotated[
-        str | None, typer.Option("--sha256", help="Known sha256 of the zip, to be checked.")
-    ] = None,
+    sha256: Annotated[str | None, typer.Option("--sha256", help="Known sha256 of the zip.")] = None,
 ) -> None:
     """Build from a release of the UMLS Metathesaurus, which you download under its licence."""
-    from bioelx_bench.kb.umls.build import build_from_umls
+    from bioelx_bench.kb.umls.build import STRICT, build_from_umls
     from bioelx_bench.kb.umls.presets import choose
 
     session: Session = context.obj
@@ -144,7 +140,8 @@ def build_umls(
         name,
         output,
         choose(preset, values),
-        preset=preset if not values else None,
+        preset=preset,
+        strict=tuple(values) if preset else STRICT,
         expected_sha256=sha256,
         progress=session.progress,
     )

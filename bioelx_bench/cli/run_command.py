@@ -47,7 +47,7 @@ def run(
     rank_k: Annotated[int | None, typer.Option(help="Candidates to rank.")] = None,
     protocol: Annotated[str | None, typer.Option(help="How candidates are counted.")] = None,
     policy: Annotated[
-        list[str] | None, typer.Option(help="key=value: match=any|all, nil=count|skip.")
+        list[str] | None, typer.Option(help="match=any|all, nil=count|skip, retired=map|keep.")
     ] = None,
     metric: Annotated[list[str] | None, typer.Option(help="A further metric.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="First N mentions of each subset.")] = None,

@@ -6,7 +6,7 @@ import gzip
 import zipfile
 import zlib
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 from bioelx_bench.errors import DataError
@@ -43,8 +43,8 @@ class ZipReader:
         if len(self.names) > MEMBERS_LIMIT:
             raise self.damaged(f"it has {len(self.names)} members")
         for name in self.names:
-            parts = PurePosixPath(name.replace("\\", "/"))
-            if parts.is_absolute() or ".." in parts.parts or ":" in name.split("/")[0]:
+            first, *rest = name.replace("\\", "/").split("/")
+            if not first or ":" in first or ".." in (first, *rest):
                 raise self.damaged(f"the member {name!r} points outside the archive")
 
     def read(self, name: str) -> bytes:

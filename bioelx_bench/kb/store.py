@@ -230,7 +230,10 @@ class KnowledgeBase:
 
     @cached_property
     def _definition_rows(self) -> npt.NDArray[np.int32]:
-        return np.asarray(self.definitions.column("concept").to_numpy())
+        chunks = self.definitions.column("concept").chunks
+        # ChunkedArray.to_numpy would import pandas, half a second, for nothing.
+        views = [np.frombuffer(c.buffers()[1], np.int32, len(c), c.offset * 4) for c in chunks]
+        return np.concatenate(views) if views else np.empty(0, np.int32)
 
     def map_retired(self, concept_id: str) -> tuple[str, ...]:
         """What a concept id of an older release stands for in this knowledge base.

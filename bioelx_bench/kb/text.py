@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, cast
 
 from bioelx_bench.errors import DataError, at
 
@@ -26,15 +26,14 @@ def open_bytes(file: Path) -> Iterator[io.BufferedReader]:
     """
     suffix = file.suffix.lower()
     try:
-        if suffix == ".gz":
-            with gzip.open(file, "rb") as unpacked, io.BufferedReader(unpacked) as stream:
-                yield stream
-        elif suffix == ".xz":
-            with lzma.open(file, "rb") as unpacked, io.BufferedReader(unpacked) as stream:
-                yield stream
-        else:
-            with file.open("rb") as stream:
-                yield stream
+        with file.open("rb") as stored:
+            if suffix == ".gz":
+                yield io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=stored)))
+            elif suffix == ".xz":
+                with lzma.LZMAFile(stored) as unpacked:
+                    yield io.BufferedReader(cast("io.RawIOBase", unpacked))
+            else:
+                yield stored
     except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
         raise DataError(
             f"the compressed file is damaged or cut off: {error}", where=file, mend="get the file again"

@@ -106,8 +106,8 @@ def plan_run(request: RunRequest, plugins: Plugins, config: Config) -> Plan:
     protocol = find_protocol(request.protocol or config.get("protocol"), request.policies)
     name, revision = parse_dataset_name(request.dataset or config.get("dataset"))
     spec = plugins.get("datasets", name).spec
-    k = first_given(request.k, preset and preset.k, config.get("k"))
-    rank_k = first_given(request.rank_k, preset and preset.rank_k, config.get("rank_k"))
+    k = first_given(request.k, preset.k if preset else None, config.get("k"))
+    rank_k = first_given(request.rank_k, preset.rank_k if preset else None, config.get("rank_k"))
     check_fit(retriever, ranker, protocol, k, rank_k if ranker else None)
     for metric in request.metrics:
         plugins.get("metrics", metric)

@@ -33,7 +33,8 @@ class System:
         """1 where the gold is among the first k, else 0; shape (mentions,)."""
         column = self.predictions.column("ranking_rank" if self.ranked else "retrieval_rank")
         ranks = column.fill_null(np.iinfo(np.int32).max).to_numpy()
-        return (ranks <= k).astype(np.float64)
+        hits: npt.NDArray[np.float64] = (ranks <= k).astype(np.float64)
+        return hits
 
 
 def compare(systems: Sequence[System], k: int, *, in_kb: bool, seed: int) -> dict[str, Any]:

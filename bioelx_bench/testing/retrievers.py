@@ -215,12 +215,16 @@ class RetrieverConformance(ABC):
             other.close()
 
     def test_opening_and_searching_change_nothing_in_the_folder(self) -> None:
-        before = content_of(self.index_folder)
-        other = self.make_retriever(self.environment)
-        other.open(self.kb, self.index_folder)
-        other.search(self.mentions, 10)
-        other.close()
-        assert content_of(self.index_folder) == before
+        folder = self.workplace / "untouched"
+        folder.mkdir()
+        builder, reader = self.make_retriever(self.environment), self.make_retriever(self.environment)
+        builder.index(self.kb, folder)
+        builder.close()
+        before = content_of(folder)
+        reader.open(self.kb, folder)
+        reader.search(self.mentions, 10)
+        reader.close()
+        assert content_of(folder) == before
 
     def test_notes_are_json(self) -> None:
         notes = getattr(self.retriever, "notes", None)

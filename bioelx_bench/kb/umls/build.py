@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ from bioelx_bench.kb.umls.rows import UmlsRows
 from bioelx_bench.progress import Progress
 
 MEMORY: Final = "4GB"
+STRICT: Final = ("languages", "sources")
 
 
 def build_from_umls(
@@ -24,6 +26,7 @@ def build_from_umls(
     chosen: UmlsFilter,
     *,
     preset: str | None = None,
+    strict: Collection[str] = STRICT,
     expected_sha256: str | None = None,
     progress: Progress | None = None,
 ) -> KnowledgeBase:
@@ -34,8 +37,9 @@ def build_from_umls(
         name: The knowledge base's name.
         folder: The output.
         chosen: What to take.
-        preset: The preset that `chosen` is, for the record; what it names and the release lacks is then
-            counted and no error, since sources come and go between releases.
+        preset: The preset that `chosen` is made from, for the record.
+        strict: Options (`languages`, `sources`) in which something that the release lacks is an error. What a
+            preset names is counted instead, since sources come and go between releases.
         expected_sha256: The zip's known hash.
         progress: Shows progress.
 
@@ -58,7 +62,7 @@ def build_from_umls(
         ):
             for file in ("MRCONSO", "MRSTY", *(["MRREL"] if chosen.trade_names else [])):
                 opened.require(file)
-            rows = UmlsRows(opened, chosen, strict=preset is None, advance=task.advance)
+            rows = UmlsRows(opened, chosen, strict=strict, advance=task.advance)
             return build_knowledge_base(
                 folder,
                 name,

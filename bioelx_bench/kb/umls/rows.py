@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -35,12 +35,13 @@ class UmlsRows:
     Args:
         release: The release.
         chosen: What to take.
-        strict: Whether a language or source that the release lacks is an error; a preset made for another
-            release counts it instead.
+        strict: Options in which something that the release lacks is an error; elsewhere it is counted.
         advance: Is told how many RRF rows were read.
     """
 
-    def __init__(self, release: Release, chosen: UmlsFilter, strict: bool, advance: Advance) -> None:
+    def __init__(
+        self, release: Release, chosen: UmlsFilter, strict: Collection[str], advance: Advance
+    ) -> None:
         self.release = release
         self.chosen = chosen
         self.strict = strict
@@ -139,7 +140,7 @@ class UmlsRows:
             for item in chosen:
                 if item in found:
                     continue
-                if self.strict:
+                if option in self.strict:
                     raise UsageError(
                         f"the release has no name of {item!r}{did_you_mean(item, sorted(found))}",
                         where=f"--{option}",
