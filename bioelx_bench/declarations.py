@@ -37,11 +37,13 @@ class DatasetSpec(Declaration):
         revisions: Known revisions, the default first. Variants that must not share a table are revisions.
         subsets: Languages or corpus parts, in the order of the result table.
         splits: Known splits, the default first.
+        revision_splits: Splits of the revisions that have others.
         licence: SPDX identifier or name of the data's licence.
         homepage: Where the data comes from.
         context: What a ranker sees: `sentence`, `unit`, `abstract`, `window` or `none`.
         shipped: Whether the data is in the package (else `--data-root` or a download provides it).
-        benchmark: Whether `run --dataset all` runs it; false for readers of a user's own files.
+        benchmark: Whether `run --dataset all` runs it; false for readers of a user's own files, and for data
+            that holds other benchmarks.
         options: Import path of the options model of a dataset that takes a user's own files.
         open_subsets: Whether the loader accepts subsets beyond `subsets` (languages of a user's file).
     """
@@ -56,6 +58,11 @@ class DatasetSpec(Declaration):
     benchmark: bool = True
     options: str = "bioelx_bench.options:NoOptions"
     open_subsets: bool = False
+    revision_splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def splits_of(self, revision: str) -> tuple[str, ...]:
+        """The splits of a revision, the default first."""
+        return self.revision_splits.get(revision, self.splits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,11 +10,14 @@ import importlib.util
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from pathlib import Path
+from textwrap import shorten
 from types import ModuleType
 from typing import Any, Final
 
@@ -40,6 +43,9 @@ from bioelx_bench.options import did_you_mean
 
 DISABLE_VARIABLE: Final = "BIOELX_BENCH_DISABLE_PLUGINS"
 CORE: Final = "core"
+
+REASON_LENGTH: Final = 300
+"""Characters of an exception that are shown, on one line."""
 
 KINDS: Final[Mapping[str, tuple[type, ...]]] = {
     "datasets": (DatasetSpec,),
@@ -161,8 +167,9 @@ class Plugins:
         for plugin in self.loaded:
             caller = subset_caller(self.manager, hook, plugin.name)
             try:
-                caller(**arguments)
-            except Exception as error:
+                with redirect_stdout(sys.stderr):
+                    caller(**arguments)
+            except (Exception, SystemExit) as error:
                 failures.append(f"plugin {plugin.name}: {hook} raised {type(error).__name__}: {error}")
         return failures
 
@@ -179,19 +186,32 @@ def load_plugins(files: Sequence[Path] = (), disable: str | None = None) -> Plug
         files: Python files that each hold one plugin.
         disable: `all`, or plugin names with commas between; by default `BIOELX_BENCH_DISABLE_PLUGINS`. Local
             files are loaded all the same, since they are asked for.
+
+    Raises:
+        MissingError: One of `files` is not there.
     """
     setting = os.environ.get(DISABLE_VARIABLE, "") if disable is None else disable
     unwanted = {word.strip() for word in setting.split(",") if word.strip()}
+    for path in files:
+        if not path.is_file():
+            raise MissingError(f"there is no plugin file {path}", where="--plugin")
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
     plugins = Plugins(manager)
     add(plugins, CORE, "bioelx-bench", installed_version("bioelx-bench"), lambda: builtin)
-    for point in sorted(entry_points(group=PROJECT), key=lambda p: (p.name, p.value)):
+    points = sorted(entry_points(group=PROJECT), key=lambda p: (p.name, p.value))
+    names = Counter(point.name for point in points)
+    for point in points:
+        distribution, version = describe(point)
         if point.name in unwanted or "all" in unwanted or "1" in unwanted:
             plugins.disabled.append(point.name)
-            continue
-        distribution, version = describe(point)
-        add(plugins, point.name, distribution, version, point.load)
+        elif names[point.name] > 1:
+            # none of them is taken: which one would win must not depend on how the others are called
+            owners = ", ".join(sorted(describe(p)[0] for p in points if p.name == point.name))
+            reason = f"several distributions have a plugin {point.name!r} ({owners}); uninstall all but one"
+            plugins.quarantined.append(Quarantined(point.name, distribution, reason))
+        else:
+            add(plugins, point.name, distribution, version, point.load)
     for path in files:
         add(plugins, path.stem, str(path), "local", partial(load_file, path))
     return plugins
@@ -212,41 +232,69 @@ def installed_version(distribution: str) -> str:
 
 def load_file(path: Path) -> ModuleType:
     """Import a plugin from one file, under a name that cannot clash with an installed module."""
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
     name = "bioelx_bench_local_" + re.sub(r"\W", "_", path.stem)
+    other = getattr(sys.modules.get(name), "__file__", None)
+    if other is not None and Path(other).resolve() != path.resolve():
+        raise ImportError(f"the plugin file {other} is loaded as {name!r} too; rename one of the files")
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # factories are found as "bioelx_bench_local_<stem>:attribute"
-    spec.loader.exec_module(module)
+    sys.modules[name] = module  # so that factories are found as f"{__name__}:attribute"
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module
 
 
 def add(plugins: Plugins, name: str, distribution: str, version: str, load: Callable[[], object]) -> None:
     """Load one plugin and take its declarations, or quarantine it."""
     manager = plugins.manager
-    registered: object | None = None
     try:
-        if manager.has_plugin(name):
-            other = next(p for p in plugins.loaded if p.name == name)
+        if other := next((p for p in plugins.loaded if p.name == name), None):
             raise ValueError(f"the plugin name {name!r} is already taken by {other.distribution}")
-        registered = load()
-        manager.register(registered, name=name)
-        manager.check_pending()
-        hooks = tuple(sorted(caller.name for caller in manager.get_hookcallers(registered) or ()))
-        plugin = Plugin(name, version, distribution, hooks)
-        taken = [(kind, spec) for kind in KINDS for spec in declarations_of(manager, kind, name)]
+        with redirect_stdout(sys.stderr):  # stdout is for results alone, whatever a plugin prints
+            hooks = register(manager, load(), name)
+            taken = [
+                (kind, spec)
+                for kind in KINDS
+                if kind in hooks
+                for spec in declarations_of(manager, kind, name)
+            ]
     except (Exception, SystemExit) as error:  # a plugin is foreign code: whatever it raises is its own fault
-        if registered is not None and manager.is_registered(registered):
-            manager.unregister(registered)
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        if manager.has_plugin(name) and all(p.name != name for p in plugins.loaded):
+            manager.unregister(name=name)
+        reason = shorten(f"{type(error).__name__}: {error}", REASON_LENGTH)
         plugins.quarantined.append(Quarantined(name, distribution, reason))
         return
+    plugin = Plugin(name, version, distribution, hooks)
     plugins.loaded.append(plugin)
     for kind, spec in taken:
         plugins.declared[kind].setdefault(spec.name, []).append(Declared(plugin, spec))
+
+
+def register(manager: pluggy.PluginManager, plugin: object, name: str) -> tuple[str, ...]:
+    """Register a plugin; returns the names of the hooks it implements.
+
+    Raises:
+        PluginValidationError: It implements a hook with arguments that do not exist.
+        ValueError: It has no hook or one that does not exist, or is the same object as another plugin.
+    """
+    hash(plugin)  # pluggy puts plugins into sets, later, where the fault would fall on another plugin
+    if (other := manager.get_name(plugin)) is not None:
+        raise ValueError(f"it is the same module as the plugin {other!r}")
+    manager.register(plugin, name=name)
+    callers = manager.get_hookcallers(plugin) or []
+    known = [hook for hook, caller in vars(manager.hook).items() if getattr(caller, "spec", None)]
+    for caller in callers:
+        if caller.name not in known:
+            raise ValueError(f"there is no hook {caller.name!r}{did_you_mean(caller.name, known)}")
+    manager.check_pending()
+    if not callers:
+        raise ValueError("it implements no hook: mark its functions with @bioelx_bench.hookimpl")
+    return tuple(sorted(caller.name for caller in callers))
 
 
 def subset_caller(manager: pluggy.PluginManager, hook: str, name: str) -> Any:
@@ -264,7 +312,8 @@ def declarations_of(manager: pluggy.PluginManager, kind: str, name: str) -> list
     """
     found: list[Any] = []
     answer: Any
-    for answer in subset_caller(manager, kind, name)():
+    answers = subset_caller(manager, kind, name)() or [None]  # pluggy leaves out an answer that is None
+    for answer in answers:
         if isinstance(answer, str) or not isinstance(answer, Iterable):
             raise TypeError(
                 f"the hook {kind} must return a list of declarations, not {type(answer).__name__}"
@@ -276,11 +325,26 @@ def declarations_of(manager: pluggy.PluginManager, kind: str, name: str) -> list
         if not isinstance(spec, allowed):
             wanted = " or ".join(t.__name__ for t in allowed)
             raise TypeError(f"the hook {kind} must return {wanted}, not {type(spec).__name__}")
-        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", spec.name):
-            raise ValueError(
-                f"{label(kind)} name {spec.name!r} must be lower-case letters, digits, '.', '-', '_'"
-            )
+        check_declaration(kind, spec)
     names = [spec.name for spec in found]
     for repeated in {n for n in names if names.count(n) > 1}:
         raise ValueError(f"declares {label(kind)} {repeated!r} twice")
     return found
+
+
+def check_declaration(kind: str, spec: Any) -> None:
+    """Check what every declaration holds, so that a mistake is named when the plugin is loaded.
+
+    Raises:
+        ValueError: A name or an import path is not well formed.
+    """
+    if not isinstance(spec.name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", spec.name):
+        raise ValueError(
+            f"{label(kind)} name {spec.name!r} must be lower-case letters, digits, '.', '-', '_'"
+        )
+    for attribute in ("factory", "options", "matcher"):
+        path = getattr(spec, attribute, None)
+        if path is not None and not (isinstance(path, str) and re.fullmatch(r"[\w.]+:[\w.]+", path)):
+            raise ValueError(
+                f"{label(kind)} {spec.name!r}: {attribute} must be 'package.module:attribute', not {path!r}"
+            )

@@ -24,6 +24,9 @@ GLOBAL_OPTIONS: Final = {
 }
 """Options of every command; they may stand anywhere on the command line."""
 
+INTERRUPTED: Final = 130
+"""Exit code after Ctrl-C, as shells give it."""
+
 FLAGS: Final = frozenset(name for name in GLOBAL_OPTIONS if " " not in name)
 VALUES: Final = frozenset(name.split()[0] for name in GLOBAL_OPTIONS if " " in name)
 
@@ -96,16 +99,18 @@ def run_command(app: Any, name: str, arguments: list[str], session: Session) -> 
     try:
         command = typer.main.get_command(app)
         answer = command.main(arguments, prog_name=f"bioelx-bench {name}", standalone_mode=False, obj=session)
-    except typer.Exit as leave:
-        return int(leave.exit_code)
     except typer.Abort:
         return show_interrupted()
+    except typer.Exit as leave:
+        return int(leave.exit_code)
     except typer.TyperException as error:
         show = getattr(error, "show", None)
         if show is None:
             raise
         show()
         return 2
+    if answer == INTERRUPTED:  # what Typer makes of Ctrl-C
+        return show_interrupted()
     return answer if isinstance(answer, int) else 0
 
 
@@ -167,7 +172,7 @@ def show_help(session: Session) -> None:
 def show_interrupted() -> int:
     """Say after Ctrl-C how to go on."""
     print("\nInterrupted. Nothing is lost: the same command continues where it stopped.", file=sys.stderr)
-    return 130
+    return INTERRUPTED
 
 
 def show_error(error: BenchError) -> None:

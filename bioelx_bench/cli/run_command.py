@@ -47,7 +47,7 @@ def run(
     rank_k: Annotated[int | None, typer.Option(help="Candidates to rank.")] = None,
     protocol: Annotated[str | None, typer.Option(help="How candidates are counted.")] = None,
     policy: Annotated[
-        list[str] | None, typer.Option(help="key=value: match=any|all, nil=count|skip.")
+        list[str] | None, typer.Option(help="match=any|all, nil=count|skip, retired=map|keep.")
     ] = None,
     metric: Annotated[list[str] | None, typer.Option(help="A further metric.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="First N mentions of each subset.")] = None,
@@ -128,6 +128,7 @@ def run_all(session: Session, request: RunRequest, output: Path, *, dry_run: boo
     import dataclasses
 
     from bioelx_bench.cli.tables import show_missing, show_result
+    from bioelx_bench.datasets.survey import at_hand
     from bioelx_bench.errors import MissingError
     from bioelx_bench.runs.request import plan_run
 
@@ -137,7 +138,12 @@ def run_all(session: Session, request: RunRequest, output: Path, *, dry_run: boo
         spec = declared.spec
         if not spec.benchmark:
             continue
-        one = dataclasses.replace(request, dataset=spec.name)
+        part, lack = at_hand(declared, data_root=request.data_root, environment=session.environment())
+        if lack is not None:
+            missing[f"{spec.name}@{spec.revisions[0]}"] = lack
+        if part is None:
+            continue
+        one = dataclasses.replace(request, dataset=part.full_name, split=request.split or part.split)
         plan = plan_run(one, session.plugins, session.config)
         if dry_run:
             results.append(describe_plan(plan))

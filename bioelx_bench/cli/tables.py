@@ -97,9 +97,13 @@ def show_usage(console: Console, result: Mapping[str, Any]) -> None:
 
 def show_notes(console: Console, result: Mapping[str, Any]) -> None:
     """Print what the retriever and the data had to say, where it is not nothing."""
-    notes = {k: v for k, v in result["notes"]["retriever"].items() if v not in (0, None, "", {}, [])}
+    notes = {k: v for k, v in result["notes"]["retriever"].items() if v and isinstance(v, int | float | str)}
     if notes:
-        console.print("[dim]retriever: " + ", ".join(f"{k} {v}" for k, v in notes.items()) + "[/dim]")
+        said = (
+            f"{k.replace('_', ' ')} {v:,}" if isinstance(v, int) else f"{k.replace('_', ' ')} {v}"
+            for k, v in notes.items()
+        )
+        console.print("[dim]retriever: " + ", ".join(said) + "[/dim]")
     odd: dict[str, int] = {}
     for counts in result["notes"]["data"].values():
         for kind, count in counts.items():

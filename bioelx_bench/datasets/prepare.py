@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,6 +43,7 @@ class PreparedSubset:
         sha256: Hash of the mentions' content, whatever the layout of the files on disk.
         sources: sha256 of each upstream file that was read, by its upstream path.
         counts: Number of odd rows by kind; see `docs/datasets.md` for each dataset's kinds.
+        documents: Number of documents, those without a mention included.
         dataset: The rows, in upstream order, with the columns of `bioelx_bench.datasets.schema`.
     """
 
@@ -52,6 +54,7 @@ class PreparedSubset:
     sha256: str
     sources: Mapping[str, str]
     counts: Mapping[str, int]
+    documents: int
     dataset: Dataset
 
     def __len__(self) -> int:
@@ -125,17 +128,14 @@ def prepare_subset(
     label = f"{spec.name} {request.subset}"
 
     def build(folder: Path) -> None:
-        write_table(loader, request, spec, folder, environment, label)
+        write_table(factory(request), request, spec, folder, environment, label)
 
-    for attempt in (1, 2):
-        folder = environment.cache.build(CACHE_KIND, key, build)
-        try:
-            return open_prepared(folder, spec, request)
-        except DataError:
-            if attempt == 2:
-                raise
-            environment.cache.discard(CACHE_KIND, key)  # damaged on disk: made again from the same sources
-    raise AssertionError("unreachable")
+    folder = environment.cache.build(CACHE_KIND, key, build)
+    try:
+        return open_prepared(folder, spec, request)
+    except DataError:  # damaged on disk: made again, once, from the same sources
+        environment.cache.discard(CACHE_KIND, key)
+        return open_prepared(environment.cache.build(CACHE_KIND, key, build), spec, request)
 
 
 def make_request(
@@ -156,10 +156,11 @@ def make_request(
     spec: DatasetSpec = declared.spec
     model = load_object(spec.options, f"the options of the dataset {spec.name!r}")
     given = validate_options(model, dict(options or {}), f"the dataset {spec.name!r}", "-D")
+    chosen = choose(spec, "revision", revision, spec.revisions)
     return DatasetRequest(
-        revision=choose(spec, "revision", revision, spec.revisions),
+        revision=chosen,
         subset=subset if spec.open_subsets else choose(spec, "subset", subset, spec.subsets),
-        split=choose(spec, "split", split, spec.splits),
+        split=choose(spec, "split", split, spec.splits_of(chosen)),
         data_root=data_root,
         cache=environment.cache,
         offline=environment.offline,
@@ -220,32 +221,44 @@ def write_table(
     label: str,
 ) -> None:
     """Write `mentions.arrow` and, last, `meta.json`."""
-    from datasets.arrow_writer import ArrowWriter
+    import pyarrow as pa
 
+    schema = features().arrow_schema
     digest = hashlib.sha256()
     seen: set[str] = set()
     documents: set[str] = set()
-    writer = ArrowWriter(features=features(), path=str(folder / "mentions.arrow"), writer_batch_size=BATCH)
-    with environment.progress.task(f"Reading {label}", unit="mentions") as task:
-        for mention in loader.mentions():
-            check_mention(mention, seen, spec)
-            row = row_of(mention)
-            digest.update(canonical_json(row).encode() + b"\n")
-            documents.add(mention.document.id)
-            writer.write(row)
-            task.advance()
-    writer.finalize()
+    with (
+        environment.progress.task(f"Reading {label}", unit="mentions") as task,
+        pa.OSFile(str(folder / "mentions.arrow"), "wb") as file,
+        pa.ipc.new_stream(file, schema) as writer,
+    ):
+        for batch in batched(loader.mentions(), BATCH):
+            rows = []
+            for mention in batch:
+                check_mention(mention, seen, spec)
+                documents.add(mention.document.id)
+                rows.append(row_of(mention))
+                digest.update(canonical_json(rows[-1]).encode() + b"\n")
+            writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
+            task.advance(len(rows))
     write_json(
         folder / "meta.json",
         {
             "sha256": digest.hexdigest(),
             "mentions": len(seen),
-            "documents": len(documents),
+            "documents": len(documents) + loader.counts["documents_without_mention"],
             "sources": dict(loader.sources),
             "counts": {kind: number for kind, number in sorted(loader.counts.items()) if number},
             "revision": request.revision,
         },
     )
+
+
+def batched(mentions: Iterable[Mention], size: int) -> Iterator[list[Mention]]:
+    """The mentions in lists of `size`, the last one shorter."""
+    pending = iter(mentions)
+    while batch := list(islice(pending, size)):
+        yield batch
 
 
 def check_mention(mention: Mention, seen: set[str], spec: DatasetSpec) -> None:
@@ -306,5 +319,6 @@ def open_prepared(folder: Path, spec: DatasetSpec, request: DatasetRequest) -> P
         sha256=meta["sha256"],
         sources=meta["sources"],
         counts=meta["counts"],
+        documents=meta["documents"],
         dataset=dataset,
     )

@@ -67,3 +67,15 @@ def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
 def unique(values: Iterator[str] | list[str]) -> tuple[str, ...]:
     """The values without repetition, in the order of their first occurrence."""
     return tuple(dict.fromkeys(values))
+
+
+def split_fields(line: str, names: tuple[str, ...], place: str) -> list[str]:
+    """Split a line of fields joined by `||`; only the last field may itself hold `||`.
+
+    Raises:
+        DataError: There are too few fields, or the gold or mention, which come first, is empty.
+    """
+    fields = line.split("||", len(names) - 1)
+    if len(fields) != len(names) or not all(fields[:2]):
+        raise DataError(f"a line must be {'||'.join(names)}", where=place, why=f"it is {line[:80]!r}")
+    return fields

@@ -1,7 +1,7 @@
 """XL-BEL (Liu et al., ACL 2021): 1,000 Wikipedia mentions in each of ten languages, shipped in the package.
 
 Upstream files are kept byte for byte (compressed) under `resources/xl_bel`, from cambridgeltl/sapbert at
-commit `COMMIT`, folder `evaluation/xl_bel`. Revision `v1.0` has `CUI||mention||context` lines with the mention
+commit `COMMIT`, folder `evaluation/xl_bel`. Revision `v1.0` has `CUI||mention||context` lines, the mention
 between `<tgt>` and `</tgt>`; `v0.0` has `CUI||mention` only. The two list their rows in different orders, and
 their English parts are different queries, so `xl-bel/de/0017` is the 18th line of the file of the revision
 that is read.
@@ -18,7 +18,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from bioelx_bench.datasets.text import CUI, decode, numbered_lines, unique
+from bioelx_bench.datasets.text import CUI, decode, numbered_lines, split_fields, unique
 from bioelx_bench.errors import DataError, at
 from bioelx_bench.protocols import DatasetRequest
 from bioelx_bench.records import Document, Mention, Span
@@ -64,7 +64,7 @@ class XlBel:
 
     Counts: `empty_span` (nothing between the marks; the mention is put there), `irregular_spaces` (runs of
     spaces in the context made single, and taken off its ends; the mention is untouched), `several_gold` (more
-    than one CUI), `gold_not_cui` (an identifier that is no UMLS CUI), `duplicate` (an earlier row is the same),
+    than one CUI), `gold_not_cui` (an identifier that is no UMLS CUI), `duplicate` (an earlier row is equal),
     `repeated_query` (an earlier row has this gold and mention).
     """
 
@@ -74,6 +74,7 @@ class XlBel:
         self.sha256 = SHA256[request.revision][request.subset]
         self.path = f"{request.revision}/{request.subset}_1k_test_query{suffix}.txt"
         self.with_context = bool(suffix)
+        self.fields = ("CUI", "mention", "context") if suffix else ("CUI", "mention")
         data, self.where = read_upstream(self.path, self.sha256, request.data_root)
         self.text = decode(data, self.where)
         self.counts: Counter[str] = Counter()
@@ -89,7 +90,8 @@ class XlBel:
         queries: set[tuple[str, str]] = set()
         documents: dict[str, Document] = {}
         for number, line in numbered_lines(self.text):
-            gold, text, marked = self.split(line, number)
+            gold, text, *rest = split_fields(line, self.fields, at(self.where, number))
+            marked = rest[0] if rest else ""
             context, span = self.place(text, marked, number)
             identifier = f"xl-bel/{self.language}/{number - 1:04d}"
             document = Document(identifier, context, self.language)
@@ -107,17 +109,6 @@ class XlBel:
                 language=self.language,
                 gold=self.gold(gold),
             )
-
-    def split(self, line: str, number: int) -> tuple[str, str, str]:
-        """Gold, mention and marked context of a line; the context is empty in v0.0."""
-        gold, *rest = line.split("||", 2 if self.with_context else 1)
-        wanted = 2 if self.with_context else 1
-        if len(rest) != wanted or not gold or not rest[0]:
-            form = "CUI||mention||context" if self.with_context else "CUI||mention"
-            raise DataError(
-                f"a line must be {form}", where=at(self.where, number), why=f"it is {line[:80]!r}"
-            )
-        return gold, rest[0], rest[1] if self.with_context else ""
 
     def gold(self, field: str) -> tuple[str, ...]:
         """The concept ids, joined by `|` upstream."""

@@ -1,8 +1,8 @@
 """The one writer of knowledge bases: every builder feeds rows to it, and it makes the folder.
 
 Rows are staged in DuckDB, beyond memory where they must be; merged to one row for each (concept, language,
-text), whose source is the `|`-joined list of all that give it and which is preferred if any source prefers it;
-sorted; and written in the layout of `bioelx_bench.kb.store`. A folder appears whole or not at all.
+text), whose source is the `|`-joined list of all that give it and which is preferred if any source prefers
+it; sorted; and written in the layout of `bioelx_bench.kb.store`. A folder appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -34,11 +34,14 @@ DEFAULT_MEMORY: Final = "1500MB"
 class Rows:
     """What a knowledge base is made of; each stream has the schema of that name in `bioelx_bench.kb.schemas`.
 
+    Streams are read in the order semantic types, names, definitions, retired.
+
     Attributes:
         names: Names of concepts; a concept without one is not in the knowledge base.
         definitions: Definitions.
         semantic_types: Semantic types.
         retired: Retired concepts with their successors.
+        finish: Called when all is staged, to derive rows from staged ones.
         definition_order: Sources whose definitions come first, best first.
         counts: What the builder dropped or merged, by kind; read when all streams are exhausted.
     """
@@ -47,6 +50,7 @@ class Rows:
     definitions: Iterable[pa.RecordBatch] = ()
     semantic_types: Iterable[pa.RecordBatch] = ()
     retired: Iterable[pa.RecordBatch] = ()
+    finish: Callable[[Staging], None] | None = None
     definition_order: Sequence[str] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
 
@@ -135,10 +139,12 @@ def fill(
         try:
             with Staging(staging_folder, memory) as staging:
                 with bars.task(f"Reading {name}", unit="names") as task:
+                    staging.add("semantic_types", rows.semantic_types)
                     staging.add("names", advancing(rows.names, task.advance))
                     staging.add("definitions", rows.definitions)
-                    staging.add("semantic_types", rows.semantic_types)
                     staging.add("retired", rows.retired)
+                    if rows.finish is not None:
+                        rows.finish(staging)
                 with bars.task(f"Writing {name}", unit="names") as task:
                     written = write_layout(staging, target, rows.definition_order, task)
         finally:
@@ -153,6 +159,7 @@ def fill(
             sources=written.sources,
             files=list(files),
             filters=dict(filters),
+            definition_order=list(rows.definition_order),
             counts={**rows.counts, **written.counts},
             software={**software_versions(), **(software or {})},
         )
@@ -273,7 +280,7 @@ def add_names(
             definitions=definitions_of(kb),
             semantic_types=semantic_types_of(kb),
             retired=kb.retired.to_batches() if kb.retired is not None else (),
-            definition_order=definition_sources_of(kb),
+            definition_order=kb.manifest.definition_order,
             counts=counts,
         )
 
@@ -286,7 +293,6 @@ def add_names(
             **filters,
             "only_known": only_known,
             "base": {"name": kb.name, "sha256": kb.sha256},
-            "definition_order": definition_sources_of(kb),
         },
         progress=progress,
     )
@@ -342,11 +348,6 @@ def definitions_of(kb: KnowledgeBase) -> Iterator[pa.RecordBatch]:
         cuis = pc.take(ids, batch.column("concept"))
         columns = [cuis, batch.column("text"), batch.column("source")]
         yield pa.record_batch(columns, schema=schemas.DEFINITIONS)
-
-
-def definition_sources_of(kb: KnowledgeBase) -> list[str]:
-    """The order of definition sources that a knowledge base was built with."""
-    return [str(s) for s in kb.manifest.filters.get("definition_order", [])]
 
 
 def semantic_types_of(kb: KnowledgeBase) -> Iterator[pa.RecordBatch]:

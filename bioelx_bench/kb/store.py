@@ -55,6 +55,7 @@ class KbManifest(BaseModel):
         sha256: Hash of the content (concepts, names, definitions, types), whatever the layout of files.
         counts: Names by `language:<code>` and `source:<name>`, and whatever the builder dropped or merged.
         filters: The options it was built with.
+        definition_order: Sources whose definitions come first within a concept, best first.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -69,6 +70,7 @@ class KbManifest(BaseModel):
     sources: list[str]
     files: list[SourceFile]
     filters: dict[str, Any]
+    definition_order: list[str] = []
     counts: dict[str, int]
     software: dict[str, str]
 
@@ -228,7 +230,10 @@ class KnowledgeBase:
 
     @cached_property
     def _definition_rows(self) -> npt.NDArray[np.int32]:
-        return np.asarray(self.definitions.column("concept").to_numpy())
+        chunks = self.definitions.column("concept").chunks
+        # ChunkedArray.to_numpy would import pandas, half a second, for nothing.
+        views = [np.frombuffer(c.buffers()[1], np.int32, len(c), c.offset * 4) for c in chunks]
+        return np.concatenate(views) if views else np.empty(0, np.int32)
 
     def map_retired(self, concept_id: str) -> tuple[str, ...]:
         """What a concept id of an older release stands for in this knowledge base.

@@ -7,11 +7,7 @@ refuses, a slow reader finds the line.
 from __future__ import annotations
 
 import csv
-import gzip
-import lzma
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -26,6 +22,7 @@ from bioelx_bench.kb import schemas
 from bioelx_bench.kb.build import Rows, build_knowledge_base
 from bioelx_bench.kb.staging import first_violation
 from bioelx_bench.kb.store import KnowledgeBase, SourceFile
+from bioelx_bench.kb.text import COMPRESSIONS, MAX_LINE, decode, numbered_lines, open_bytes
 from bioelx_bench.progress import Progress
 
 REQUIRED: Final = ("cui", "lang", "name")
@@ -61,7 +58,6 @@ FORMATS: Final = {
     ".txt": TextFormat("\t", quoted=False),
     ".csv": TextFormat(",", quoted=True),
 }
-COMPRESSIONS: Final = (".gz", ".xz")
 PARQUET: Final = (".parquet", ".pq")
 
 
@@ -146,37 +142,13 @@ def read_table(file: Path, default_source: str) -> Iterator[pa.RecordBatch]:
         ) from suspect
 
 
-@contextmanager
-def open_bytes(file: Path) -> Iterator[IO[bytes]]:
-    """The file's decompressed bytes.
-
-    Raises:
-        DataError: The compressed data is damaged or cut off.
-    """
-    suffix = file.suffix.lower()
-    try:
-        if suffix == ".gz":
-            with gzip.open(file, "rb") as stream:
-                yield stream
-        elif suffix == ".xz":
-            with lzma.open(file, "rb") as stream:
-                yield stream
-        else:
-            with file.open("rb") as stream:
-                yield stream
-    except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
-        raise DataError(
-            f"the compressed file is damaged or cut off: {error}", where=file, mend="get the file again"
-        ) from error
-
-
 def read_header(stream: IO[bytes], file: Path, form: TextFormat) -> list[str]:
     """Read and check the first line.
 
     Raises:
         DataError: The file is empty or a column is missing or doubled.
     """
-    line = stream.readline(1 << 20)
+    line = stream.readline(MAX_LINE)
     if not line.strip():
         raise DataError("the table is empty", where=at(file, 1), mend=MEND)
     text = decode(line, file, 1).removeprefix("\ufeff").rstrip("\r\n")
@@ -203,23 +175,6 @@ def check_columns(columns: list[str], where: str) -> None:
             raise DataError(f"the table has the column {column!r} twice", where=where, mend=MEND)
 
 
-def decode(line: bytes, file: Path, number: int) -> str:
-    """Decode a line of UTF-8.
-
-    Raises:
-        DataError: It is not UTF-8; says where.
-    """
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            "the text is not UTF-8",
-            where=at(file, number),
-            why=f"byte {error.start + 1} of the line: {error.reason}",
-            mend="convert it, for example with: iconv -f LATIN1 -t UTF-8",
-        ) from error
-
-
 def read_text(file: Path, form: TextFormat, default_source: str) -> Iterator[pa.RecordBatch]:
     """Read a text table fast.
 
@@ -229,7 +184,7 @@ def read_text(file: Path, form: TextFormat, default_source: str) -> Iterator[pa.
     """
     with open_bytes(file) as stream:
         columns = read_header(stream, file, form)
-        if not stream.peek(1) if hasattr(stream, "peek") else False:
+        if not stream.peek(1):
             raise DataError("the table has no rows", where=at(file, 2), mend=MEND)
         wanted = [c for c in columns if c in REQUIRED or c in OPTIONAL]
         unique = [c if c in wanted else f"{c}#{i}" for i, c in enumerate(columns)]
@@ -295,17 +250,11 @@ def find_error(file: Path, form: TextFormat) -> None:
     """
     with open_bytes(file) as stream:
         columns = read_header(stream, file, form)
-        for number, line in enumerate(text_lines(stream), 2):
+        for number, line in numbered_lines(stream, file, 2):
             text = decode(line, file, number).rstrip("\r\n")
             if not text:
                 continue
             check_row(split_row(text, form, file, number), columns, at(file, number))
-
-
-def text_lines(stream: IO[bytes]) -> Iterator[bytes]:
-    """Lines that end with LF, CRLF or CR, as pyarrow splits them."""
-    for line in stream:
-        yield from line.splitlines(keepends=True) if b"\r" in line[:-2] else (line,)
 
 
 def split_row(text: str, form: TextFormat, file: Path, number: int) -> list[str]:

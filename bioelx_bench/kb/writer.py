@@ -146,7 +146,8 @@ def merge_names(staging: Staging, languages: list[str]) -> SourceSets:
         f"""CREATE TABLE merged AS
         SELECT CAST(substr(cui, 2) AS INTEGER) AS cui, CAST(l.code AS SMALLINT) AS language, name,
                bool_or(preferred) AS preferred, {masks}
-        FROM names JOIN source_codes s ON names.source = s.value JOIN language_codes l ON names.language = l.value
+        FROM names JOIN source_codes s ON names.source = s.value
+        JOIN language_codes l ON names.language = l.value
         GROUP BY ALL"""  # noqa: S608
     )
     staging.run("DROP TABLE names")

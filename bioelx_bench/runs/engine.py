@@ -251,6 +251,7 @@ class RunExecution:
             "notes": {
                 "data": {s.subset: dict(s.counts) for s in self.loaded.subsets},
                 "retriever": candidates.notes(),
+                "gold_mapped": scored.gold_mapped,
             },
             "software": software(),
             "timing": dict(timing),

@@ -106,15 +106,16 @@ def plan_run(request: RunRequest, plugins: Plugins, config: Config) -> Plan:
     protocol = find_protocol(request.protocol or config.get("protocol"), request.policies)
     name, revision = parse_dataset_name(request.dataset or config.get("dataset"))
     spec = plugins.get("datasets", name).spec
-    k = request.k or (preset.k if preset else config.get("k"))
-    rank_k = request.rank_k or (preset.rank_k if preset else config.get("rank_k"))
+    k = first_given(request.k, preset.k if preset else None, config.get("k"))
+    rank_k = first_given(request.rank_k, preset.rank_k if preset else None, config.get("rank_k"))
     check_fit(retriever, ranker, protocol, k, rank_k if ranker else None)
     for metric in request.metrics:
         plugins.get("metrics", metric)
+    revision = chosen(revision, spec.revisions, f"revision of {name}", "--dataset NAME@REVISION")
     return Plan(
         dataset=name,
-        revision=chosen(revision, spec.revisions, f"revision of {name}", "--dataset NAME@REVISION"),
-        split=chosen(request.split, spec.splits, f"split of {name}", "--split"),
+        revision=revision,
+        split=chosen(request.split, spec.splits_of(revision), f"split of {name}@{revision}", "--split"),
         subsets=chosen_subsets(request.subsets, spec),
         kb=request.kb or config.get("kb"),
         retriever=retriever,
@@ -126,6 +127,11 @@ def plan_run(request: RunRequest, plugins: Plugins, config: Config) -> Plan:
         seed=config.get("seed") if request.seed is None else request.seed,
         limit=request.limit,
     )
+
+
+def first_given(*values: int | None) -> int:
+    """The first value that is not None."""
+    return next(value for value in values if value is not None)
 
 
 def chosen_subsets(subsets: Sequence[str], spec: DatasetSpec) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from bioelx_bench.options import load_object
 from bioelx_bench.records import Mention
 from bioelx_bench.runs.request import LoadedRun
 from bioelx_bench.runs.retrieval import CandidateLog
+from bioelx_bench.scoring.gold import GoldConcepts
 from bioelx_bench.scoring.metric import DEFAULT_KS, NO_HIT, RecallAtK
 from bioelx_bench.scoring.protocols import parts_of
 from bioelx_bench.scoring.summary import SubsetOutcome, summarise
@@ -98,12 +99,14 @@ class Scored:
         usage: What ranking cost.
         cutoffs: The k of Recall@k.
         predictions: One row a mention, see `predictions_table`.
+        gold_mapped: Mentions in each subset whose gold was retired and stands for its successors.
     """
 
     scores: dict[str, Any]
     usage: dict[str, Any]
     cutoffs: list[int]
     predictions: pa.Table
+    gold_mapped: dict[str, int]
 
 
 def score(loaded: LoadedRun, candidates: CandidateLog, rankings: JsonLines | None) -> Scored:
@@ -121,12 +124,14 @@ def score(loaded: LoadedRun, candidates: CandidateLog, rankings: JsonLines | Non
     )
     outcomes: dict[str, SubsetOutcome] = {}
     tables: list[pa.Table] = []
+    gold = GoldConcepts(loaded.kb, run.protocol)
+    mapped: dict[str, int] = {}
     for name, mentions in limited(loaded):
-        chosen, lists = collect(mentions, records, loaded)
+        chosen, lists, mapped[name] = collect(mentions, records, gold, loaded)
         after = None if rankings is None else rerank(chosen, lists, ranked)
-        outcomes[name] = outcome_of(chosen, lists, after, loaded, surfaces, ks)
+        outcomes[name] = outcome_of(chosen, lists, after, loaded, gold, surfaces, ks)
         tables.append(predictions_table(name, chosen, lists if after is None else after, outcomes[name]))
-    return Scored(summarise(outcomes, ks, run.seed), ranked.usage, ks, pa.concat_tables(tables))
+    return Scored(summarise(outcomes, ks, run.seed), ranked.usage, ks, pa.concat_tables(tables), mapped)
 
 
 def rerank(mentions: list[Mention], lists: Lists, ranked: RankedLists) -> Lists:
@@ -166,13 +171,18 @@ def predictions_table(name: str, mentions: list[Mention], final: Lists, outcome:
 
 
 def collect(
-    mentions: Iterator[Mention], records: Iterator[Mapping[str, Any]], loaded: LoadedRun
-) -> tuple[list[Mention], Lists]:
-    """Join mentions with the log: for each its parts' candidate concept ids, best first.
+    mentions: Iterator[Mention], records: Iterator[Mapping[str, Any]], gold: GoldConcepts, loaded: LoadedRun
+) -> tuple[list[Mention], Lists, int]:
+    """Join mentions with the log.
 
     Under the policy `nil=skip` mentions whose gold is in no knowledge base are left out.
+
+    Returns:
+        Mentions with their gold as the knowledge base knows it and without the text of their documents; for each
+        its parts' candidate concept ids, best first; and how many mentions' gold was mapped.
     """
-    protocol, kb = loaded.run.protocol, loaded.kb
+    protocol = loaded.run.protocol
+    mapped = 0
     chosen: list[Mention] = []
     lists: Lists = []
     for mention in mentions:
@@ -186,12 +196,13 @@ def collect(
                     mend="repeat the run with --fresh",
                 )
             parts.append([sys.intern(c[0]) for c in record["candidates"]])
-        if protocol.nil == "count" or any(g in kb for g in mention.gold):
-            chosen.append(
-                dataclasses.replace(mention, document=dataclasses.replace(mention.document, text=""))
-            )
+        current = gold.current(mention)
+        mapped += current != mention.gold
+        if protocol.nil == "count" or gold.known(current):
+            document = dataclasses.replace(mention.document, text="")
+            chosen.append(dataclasses.replace(mention, document=document, gold=current))
             lists.append(parts)
-    return chosen, lists
+    return chosen, lists, mapped
 
 
 def outcome_of(
@@ -199,20 +210,19 @@ def outcome_of(
     lists: Lists,
     after: Lists | None,
     loaded: LoadedRun,
+    known: GoldConcepts,
     surfaces: Surfaces,
     ks: list[int],
 ) -> SubsetOutcome:
     """Hit ranks, flags and further metrics of one subset."""
-    protocol, kb = loaded.run.protocol, loaded.kb
     gold = [list(m.gold) for m in mentions]
-    quantifier = any if protocol.match == "any" else all
     documents: dict[str, int] = {}
     numbers = [documents.setdefault(m.document.id, len(documents)) for m in mentions]
     stages = {"retrieval": lists} | ({"ranking": after} if after is not None else {})
     return SubsetOutcome(
         retrieval=hit_ranks(lists, gold, loaded, ks),
         ranking=None if after is None else hit_ranks(after, gold, loaded, ks),
-        in_kb=np.fromiter((quantifier(g in kb for g in ids) for ids in gold), np.bool_),
+        in_kb=np.fromiter((known.known(ids) for ids in gold), np.bool_),
         documents=np.asarray(numbers, dtype=np.int64),
         slices=slices(mentions, surfaces, loaded),
         extra={stage: further_metrics(values, gold, loaded) for stage, values in stages.items()},

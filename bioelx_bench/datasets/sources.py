@@ -1,0 +1,217 @@
+"""Upstream files: where each comes from, what it must be, and how it is found, verified or downloaded.
+
+A file is looked for below the data root, in the layout of `Source.path`; else it is downloaded once into the
+cache. Data under a licence that asks for it is downloaded only after `datasets prepare NAME
+--accept-licence`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bioelx_bench.cache import Cache
+from bioelx_bench.datasets.text import refuse_html
+from bioelx_bench.errors import DataError, MissingError
+from bioelx_bench.files import hash_file, hash_json, write_json
+from bioelx_bench.protocols import DatasetRequest
+
+MEMORISE_FROM: Final = 16 << 20
+"""Bytes from which a local file's hash is remembered with its size and time, so that opening stays quick."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One upstream file.
+
+    Attributes:
+        path: Path below a data root, and the name under which results record the file.
+        url: Where it can be downloaded; empty if only by hand.
+        page: Page that describes it.
+        licence: Licence of the data.
+        size: Bytes, if known.
+        sha256: Its hash. None where upstream publishes none that could be verified: then the hash of the file
+            that is there is recorded in results, so that runs on different files can be told apart.
+        acknowledge: Whether the licence must be accepted once before a download.
+        alternatives: Other paths below a data root at which the file may lie (packed, or named otherwise).
+    """
+
+    path: str
+    url: str
+    page: str
+    licence: str
+    size: int | None = None
+    sha256: str | None = None
+    acknowledge: bool = False
+    alternatives: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A source that is there and was verified."""
+
+    path: Path
+    sha256: str
+
+
+def locate(source: Source, request: DatasetRequest, dataset: str) -> Located:
+    """Find a file below the data root or in the cache, or download it.
+
+    Args:
+        source: The file.
+        request: Gives the data root, the cache, and whether downloads are allowed.
+        dataset: The dataset's name, for messages.
+
+    Raises:
+        MissingError: It is nowhere and cannot be downloaded now; the error says how to get it.
+        DataError: It is not the upstream file.
+    """
+    if request.data_root is not None:
+        for path in (source.path, *source.alternatives):
+            if (local := request.data_root / path).is_file():
+                return Located(local, verified(local, source, request.cache))
+    key = hash_json([source.url, source.sha256])[:40]
+    name = Path(source.path).name
+    if found := request.cache.find("downloads", key):
+        return Located(found / name, verified(found / name, source, request.cache))
+    refuse_download(source, request, dataset)
+    folder = request.cache.build("downloads", key, lambda partial: download(source, partial / name, request))
+    return Located(folder / name, verified(folder / name, source, request.cache))
+
+
+def refuse_download(source: Source, request: DatasetRequest, dataset: str) -> None:
+    """Raise if the file may not be downloaded now.
+
+    Raises:
+        MissingError: There is no address, no connection is allowed, or the licence is not accepted.
+    """
+    place = f"put it at <data root>/{source.path} and give --data-root"
+    looked = f"{request.data_root / source.path}" if request.data_root else f"<data root>/{source.path}"
+    if not source.url:
+        raise MissingError(
+            f"{dataset}: the file {Path(source.path).name} is not at hand",
+            where=looked,
+            mend=f"get it from {source.page}, {place}",
+        )
+    if request.offline:
+        raise MissingError(
+            f"{dataset}: the file {Path(source.path).name} is not at hand",
+            where=looked,
+            why="nothing is downloaded offline",
+            mend=f"bioelx-bench datasets prepare {dataset} downloads it from {source.url}; or {place}",
+        )
+    if source.acknowledge and not is_acknowledged(source.page, source.licence, request.cache):
+        raise MissingError(
+            f"{dataset} is under the licence {source.licence}, to be accepted once before the download",
+            where=source.page,
+            mend=f"bioelx-bench datasets prepare {dataset} --accept-licence, or {place}",
+        )
+
+
+def is_acknowledged(page: str, licence: str, cache: Cache) -> bool:
+    """Whether the user accepted the licence of the data of this page with this cache."""
+    return acknowledgement(page, licence, cache).is_file()
+
+
+def acknowledge(page: str, licence: str, cache: Cache) -> None:
+    """Remember that the user accepted a licence; it holds for all datasets made from the same data."""
+    write_json(acknowledgement(page, licence, cache), {"page": page, "licence": licence, "accepted": True})
+
+
+def acknowledgement(page: str, licence: str, cache: Cache) -> Path:
+    """The file that remembers it."""
+    return cache.folder("licences", f"{hash_json([page, licence])[:40]}.json")
+
+
+def verified(path: Path, source: Source, cache: Cache) -> str:
+    """The file's sha256, which must be the known one.
+
+    Raises:
+        DataError: It is a web page, its size or its hash differs.
+    """
+    with path.open("rb") as file:
+        refuse_html(file.read(256), str(path))
+    found = remembered_hash(path, cache)
+    if source.sha256 is not None and found != source.sha256:
+        raise DataError(
+            "the file is not the upstream one: its sha256 differs",
+            where=path,
+            why=f"expected {source.sha256}, found {found}; figures on other data cannot be compared",
+            mend=f"download it again from {source.url or source.page}",
+        )
+    return found
+
+
+def remembered_hash(path: Path, cache: Cache | None) -> str:
+    """sha256 of a file; of a large one it is remembered until the file changes."""
+    state = path.stat()
+    if cache is None or state.st_size < MEMORISE_FROM:
+        return hash_file(path)
+    key = hash_json([str(path.resolve()), state.st_size, state.st_mtime_ns, state.st_ino])[:40]
+    memo = cache.folder("hashes", key)
+    if memo.is_file():
+        return memo.read_text(encoding="ascii").strip()
+    found = hash_file(path)
+    memo.parent.mkdir(parents=True, exist_ok=True)
+    memo.write_text(found + "\n", encoding="ascii")
+    return found
+
+
+@contextmanager
+def quiet_retries() -> Iterator[None]:
+    """Keep the Hub library from writing each failed attempt on stderr; the last one is in our error."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def download(source: Source, target: Path, request: DatasetRequest) -> None:
+    """Download a file to `target`, continuing what an interrupted call left beside it.
+
+    Raises:
+        MissingError: The server or the connection fails; what arrived is kept for the next call.
+        DataError: What arrived is not the file; it is removed.
+    """
+    import httpx
+    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils.tqdm import tqdm
+
+    class Bar(tqdm):
+        def __init__(self, *args: object, **values: object) -> None:
+            values["disable"] = not request.progress.enabled
+            super().__init__(*args, **values)  # type: ignore[no-untyped-call]
+
+    part = target.with_name(target.name + ".part")
+    try:
+        with part.open("ab") as file, quiet_retries():
+            http_get(
+                source.url,
+                file,
+                resume_size=file.tell(),
+                expected_size=source.size,
+                displayed_filename=target.name,
+                tqdm_class=Bar,
+            )
+    except (httpx.HTTPError, HfHubHTTPError, OSError, ValueError) as error:
+        if source.size is not None and part.is_file() and part.stat().st_size > source.size:
+            part.unlink()
+        raise MissingError(
+            f"the download failed: {error}".splitlines()[0],
+            where=source.url,
+            mend=f"repeat: it continues where it stopped; or put the file at <data root>/{source.path}",
+        ) from error
+    try:
+        verified(part, source, request.cache)
+    except DataError:
+        part.unlink()
+        raise
+    part.replace(target)

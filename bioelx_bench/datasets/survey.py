@@ -1,0 +1,102 @@
+"""Which revisions and splits of a dataset are at hand, and how to get the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bioelx_bench.datasets.prepare import make_request
+from bioelx_bench.errors import DataError, MissingError
+from bioelx_bench.options import load_object
+from bioelx_bench.plugins import Declared
+from bioelx_bench.protocols import Environment
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """One revision and split of a dataset.
+
+    Attributes:
+        dataset: The dataset's name.
+        revision: One of its revisions.
+        split: One of the revision's splits.
+        held: Whether its files are there and have the known hashes, without a download.
+        reason: Why it is not held; empty if it is.
+        mend: How to get it; empty if it is held.
+    """
+
+    dataset: str
+    revision: str
+    split: str
+    held: bool
+    reason: str = ""
+    mend: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """`NAME@REVISION`."""
+        return f"{self.dataset}@{self.revision}"
+
+
+def needs_options(declared: Declared) -> bool:
+    """Whether the dataset cannot be read without options, since its data is the user's own."""
+    model = load_object(declared.spec.options, f"the options of the dataset {declared.spec.name!r}")
+    return any(field.is_required() for field in model.model_fields.values())
+
+
+def survey(
+    declared: Declared,
+    *,
+    data_root: Path | None,
+    environment: Environment,
+    options: Mapping[str, Any] | None = None,
+) -> list[Holding]:
+    """Every revision and split of a dataset, and whether it is at hand; nothing is downloaded.
+
+    A revision is judged by the dataset's first subset. A dataset of the user's own files that was given no
+    options has no holdings.
+    """
+    if needs_options(declared) and not options:
+        return []
+    quiet = replace(environment, offline=True)
+    spec = declared.spec
+    factory = load_object(spec.factory, f"the dataset {spec.name!r}")
+    found = []
+    for revision in spec.revisions:
+        for split in spec.splits_of(revision):
+            request = make_request(
+                declared,
+                revision=revision,
+                subset=spec.subsets[0],
+                split=split,
+                data_root=data_root,
+                environment=quiet,
+                options=options,
+            )
+            try:
+                factory(request)
+            except (MissingError, DataError) as error:
+                holding = Holding(spec.name, revision, split, False, error.what, error.mend or "")
+            else:
+                holding = Holding(spec.name, revision, split, True)
+            found.append(holding)
+    return found
+
+
+def at_hand(
+    declared: Declared, *, data_root: Path | None, environment: Environment
+) -> tuple[Holding | None, MissingError | None]:
+    """What of a benchmark `run --dataset all` takes, and what it lacks.
+
+    Returns:
+        The first revision and split that is at hand, or None; and, if that is not the default one, the
+        error that says how to get the default one.
+    """
+    holdings = survey(declared, data_root=data_root, environment=environment)
+    first = holdings[0]
+    if first.held:
+        return first, None
+    lack = MissingError(first.reason, where=f"{first.full_name} --split {first.split}", mend=first.mend)
+    return next((holding for holding in holdings if holding.held), None), lack

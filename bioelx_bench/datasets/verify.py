@@ -1,0 +1,46 @@
+"""Checking a prepared subset against its sources, its schema and the published number of mentions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bioelx_bench.datasets.expected import expected_mentions
+from bioelx_bench.datasets.prepare import PreparedSubset
+from bioelx_bench.records import Mention
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check of a subset.
+
+    Attributes:
+        check: What was checked.
+        passed: Whether it holds; None where nothing is known to compare with.
+        detail: What was found.
+    """
+
+    check: str
+    passed: bool | None
+    detail: str
+
+
+def verify(prepared: PreparedSubset) -> Iterator[Finding]:
+    """Check one subset. Hashes of its source files were checked when it was prepared."""
+    wanted = expected_mentions(prepared.name, prepared.revision, prepared.split, prepared.subset)
+    found = len(prepared)
+    yield Finding(
+        "mentions",
+        None if wanted is None else found == wanted,
+        f"{found:,}" if wanted is None else f"{found:,} of {wanted:,} published",
+    )
+    wrong = [mention.id for mention in prepared.mentions() if not slices_to_text(mention)]
+    yield Finding("positions", not wrong, f"{len(wrong)} wrong" + (f", first {wrong[0]}" if wrong else ""))
+    without = sum(not mention.gold for mention in prepared.mentions())
+    yield Finding("gold", not without, f"{without} mentions without")
+
+
+def slices_to_text(mention: Mention) -> bool:
+    """Whether the spans give the mention's string, white space aside; true for mentions without a position."""
+    text = " ".join(mention.document.text[span.start : span.end] for span in mention.spans)
+    return not mention.spans or text.split() == mention.text.split()

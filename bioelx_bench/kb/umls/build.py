@@ -1,0 +1,87 @@
+"""Building a knowledge base from a UMLS release."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import Final
+
+from bioelx_bench.files import explain_os_errors
+from bioelx_bench.kb.build import Rows, build_knowledge_base
+from bioelx_bench.kb.store import KnowledgeBase
+from bioelx_bench.kb.umls.presets import UmlsFilter
+from bioelx_bench.kb.umls.release import open_release
+from bioelx_bench.kb.umls.rows import UmlsRows
+from bioelx_bench.progress import Progress
+
+MEMORY: Final = "4GB"
+STRICT: Final = ("languages", "sources")
+
+
+def build_from_umls(
+    release: Path,
+    name: str,
+    folder: Path,
+    chosen: UmlsFilter,
+    *,
+    preset: str | None = None,
+    strict: Collection[str] = STRICT,
+    expected_sha256: str | None = None,
+    progress: Progress | None = None,
+) -> KnowledgeBase:
+    """Build a knowledge base from a release of the UMLS Metathesaurus.
+
+    Args:
+        release: The release's folder, or its zip as downloaded.
+        name: The knowledge base's name.
+        folder: The output.
+        chosen: What to take.
+        preset: The preset that `chosen` is made from, for the record.
+        strict: Options (`languages`, `sources`) in which something that the release lacks is an error. What a
+            preset names is counted instead, since sources come and go between releases.
+        expected_sha256: The zip's known hash.
+        progress: Shows progress.
+
+    Raises:
+        MissingError: The release, or a file of it, is not there.
+        UsageError: The release has nothing of a chosen language, source or type; or the output exists.
+        DataError: A file is broken (says line), damaged or unsafe.
+        BenchError: The disk is full.
+    """
+    needed = ["MRCONSO", "MRSTY", "MRCUI", "MRFILES"]
+    needed += ["MRDEF"] if chosen.definitions else []
+    needed += ["MRREL"] if chosen.trade_names else []
+    bars = progress or Progress(enabled=False)
+    with explain_os_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch,
+            open_release(release, Path(scratch), needed, expected_sha256) as opened,
+            bars.task("Reading the release", unit="rows") as task,
+        ):
+            for file in ("MRCONSO", "MRSTY", *(["MRREL"] if chosen.trade_names else [])):
+                opened.require(file)
+            rows = UmlsRows(opened, chosen, strict=strict, advance=task.advance)
+            return build_knowledge_base(
+                folder,
+                name,
+                Rows(
+                    semantic_types=rows.semantic_types(),
+                    names=rows.names(),
+                    definitions=rows.definitions(),
+                    retired=rows.retired(),
+                    finish=rows.add_trade_names,
+                    definition_order=rows.definition_order,
+                    counts=rows.counts,
+                ),
+                files=opened.sources,
+                filters={
+                    "builder": "umls",
+                    "release": opened.name,
+                    "preset": preset,
+                    **chosen.model_dump(mode="json"),
+                },
+                progress=progress,
+                memory=MEMORY,
+            )

@@ -1,0 +1,55 @@
+"""Keeping API keys out of everything that is written or shown."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import quote
+
+REMOVED: Final = "[key removed]"
+SECRET_NAME: Final = re.compile(r"(API_?KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS)", re.I)
+SHORTEST: Final = 8
+"""Values shorter than this are placeholders such as `none`, and common words besides."""
+LOOKS_LIKE_KEY: Final = re.compile(
+    r"\b(sk|pk|rk|hf|gsk|xai|ghp|AIza)[-_][A-Za-z0-9_*-]{6,}|(?i:bearer)\s+[\w.~+/*=-]{6,}"
+)
+
+
+class Redactor:
+    """Removes keys from text: the values of variables with secret names, and what looks like a key.
+
+    Args:
+        environment: The process's environment variables.
+        extra: Further values to remove.
+    """
+
+    def __init__(self, environment: Mapping[str, str] | None = None, extra: tuple[str, ...] = ()) -> None:
+        variables = os.environ if environment is None else environment
+        values = {v for k, v in variables.items() if SECRET_NAME.search(k)} | set(extra)
+        forms = {form for value in values if len(value) >= SHORTEST for form in forms_of(value)}
+        pattern = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
+        self._known = re.compile(pattern) if pattern else None
+
+    def __call__(self, text: str) -> str:
+        """`text` without keys."""
+        if self._known is not None:
+            text = self._known.sub(REMOVED, text)
+        return LOOKS_LIKE_KEY.sub(REMOVED, text)
+
+    def known(self, text: str) -> str:
+        """`text` without the keys this process knows; for model output, where look-alikes may be words."""
+        return text if self._known is None else self._known.sub(REMOVED, text)
+
+
+def forms_of(value: str) -> set[str]:
+    """A key as it is, quoted for an address, and in base64 at each of the three alignments."""
+    forms = {value, quote(value, safe=""), value.strip()}
+    data = value.encode()
+    for shift in range(3):
+        coded = base64.b64encode(b"\0" * shift + data).decode()
+        first, last = (0, 2, 3)[shift], len(coded) - (4 if (shift + len(data)) % 3 else 0)
+        forms |= {coded[first:last], coded[first:last].replace("+", "-").replace("/", "_")}
+    return {form for form in forms if len(form) >= SHORTEST}

@@ -1,0 +1,201 @@
+"""A causal language model that computes what prompts have in common once.
+
+A prompt is split into segments at places that follow from its text alone: before the last message, and before
+the last paragraph of that message, where a pointwise prompt names its candidate. The keys and values of each
+start of a prompt are kept for a while, so that the candidates of a mention share those of its context, and all
+mentions those of the instruction. Since the split does not depend on what was computed before, nor on other
+prompts, an answer is the same whatever was asked earlier and after a resume.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+STARTS_KEPT: Final = 12
+"""Starts of prompts whose keys and values are kept: tens of megabytes each for models of a few billion
+parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """An answer.
+
+    Attributes:
+        text: The answer.
+        first: Text of its first token.
+        alternatives: Log-probabilities of the likeliest first tokens, best first.
+        finish: `stop` or `length`.
+        prompt_tokens: Length of the prompt.
+        completion_tokens: Length of the answer.
+    """
+
+    text: str
+    first: str
+    alternatives: tuple[tuple[str, float], ...]
+    finish: str
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class Scorer:
+    """Loads a model folder and answers chat prompts. Not for several threads at once.
+
+    Args:
+        folder: A Hugging Face folder with safetensors.
+        device: `auto`, `cpu` or `cuda`.
+        dtype: `auto`, `float32` or `bfloat16`.
+    """
+
+    def __init__(self, folder: Path, device: str, dtype: str) -> None:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils import logging
+
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        self._torch = torch
+        self._device = choose_device(device)
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        self._model: Any = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=getattr(torch, choose_dtype(dtype, self._device)),
+            local_files_only=True,
+            use_safetensors=True,
+        )
+        self._model.to(self._device).eval()
+        self._starts: OrderedDict[tuple[str, ...], Any] = OrderedDict()
+
+    def generate(
+        self,
+        messages: list[dict[str, Any]],
+        *,
+        max_tokens: int,
+        top: int = 0,
+        temperature: float = 0.0,
+        seed: int = 0,
+        template: dict[str, Any] | None = None,
+    ) -> Generated:
+        """Answer a chat prompt.
+
+        Args:
+            messages: Chat messages with string contents.
+            max_tokens: Bound of the answer.
+            top: How many log-probabilities to give at the first token.
+            temperature: 0 for the likeliest token each time.
+            seed: Seed of the sampling.
+            template: More arguments of the chat template.
+        """
+        segments = self.segments(messages, template or {})
+        with self._torch.inference_mode():
+            past = self._past(tuple(segments[:-1]))
+            shared = past.get_seq_length() if past is not None else 0
+            last = self._ids(segments[-1])
+            if max_tokens == 1:
+                output = self._model(last, past_key_values=past, use_cache=True, logits_to_keep=1)
+                logits = output.logits[0, -1].float()
+                tokens = [int(logits.argmax())]
+            else:
+                logits, tokens = self._continue(segments, past, max_tokens, temperature, seed)
+        alternatives = self._likeliest(logits, top)
+        stopped = tokens and tokens[-1] in self._ends()
+        text = self._tokenizer.decode(tokens, skip_special_tokens=True)
+        return Generated(
+            text=text,
+            first=self._tokenizer.decode(tokens[:1]),
+            alternatives=alternatives,
+            finish="stop" if stopped else "length",
+            prompt_tokens=shared + last.shape[1],
+            completion_tokens=len(tokens),
+        )
+
+    def segments(self, messages: list[dict[str, Any]], template: dict[str, Any]) -> list[str]:
+        """The prompt's text, split where prompts may begin to differ."""
+        text = self._tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True, **template
+        )
+        content = str(messages[-1]["content"]).strip()
+        at = text.rfind(content) if content else -1
+        if at < 0:
+            return [text]
+        paragraph = content.rfind("\n\n")
+        cuts = [0, at, *([at + paragraph + 2] if paragraph > 0 else []), len(text)]
+        return [text[a:b] for a, b in zip(cuts, cuts[1:], strict=False) if b > a]
+
+    def _ids(self, text: str) -> Any:
+        coded = self._tokenizer(text, add_special_tokens=False, return_tensors="pt")
+        return coded["input_ids"].to(self._device)
+
+    def _past(self, start: tuple[str, ...]) -> Any:
+        """A copy of the keys and values of a start of a prompt, computed unless kept; None for no start."""
+        if not start:
+            return None
+        kept = self._starts.get(start)
+        if kept is None:
+            before = self._past(start[:-1])
+            ids = self._ids(start[-1])
+            kept = self._model(ids, past_key_values=before, use_cache=True, logits_to_keep=1).past_key_values
+            self._starts[start] = kept
+            if len(self._starts) > STARTS_KEPT:
+                self._starts.popitem(last=False)
+        self._starts.move_to_end(start)
+        for length in range(1, len(start)):  # what a start builds on is kept at least as long
+            if start[:length] in self._starts:
+                self._starts.move_to_end(start[:length])
+        return copy.deepcopy(kept)
+
+    def _continue(
+        self, segments: list[str], past: Any, max_tokens: int, temperature: float, seed: int
+    ) -> tuple[Any, list[int]]:
+        """Generate; returns the logits of the first token and all tokens."""
+        ids = self._torch.cat([self._ids(segment) for segment in segments], dim=1)
+        sampling = {"do_sample": True, "temperature": temperature} if temperature > 0 else {"do_sample": False}
+        with self._torch.random.fork_rng(devices=[]):
+            self._torch.manual_seed(seed)
+            output = self._model.generate(
+                ids,
+                attention_mask=self._torch.ones_like(ids),
+                past_key_values=past,
+                max_new_tokens=max_tokens,
+                output_logits=True,
+                return_dict_in_generate=True,
+                pad_token_id=self._tokenizer.pad_token_id or self._tokenizer.eos_token_id,
+                **sampling,
+            )
+        return output.logits[0][0].float(), output.sequences[0, ids.shape[1] :].tolist()
+
+    def _likeliest(self, logits: Any, top: int) -> tuple[tuple[str, float], ...]:
+        if top <= 0:
+            return ()
+        values, indices = logits.log_softmax(-1).topk(min(top, logits.shape[-1]))
+        return tuple(
+            (self._tokenizer.decode([i]), v)
+            for i, v in zip(indices.tolist(), values.tolist(), strict=True)
+        )
+
+    def _ends(self) -> set[int]:
+        ends = self._model.generation_config.eos_token_id
+        found = set(ends) if isinstance(ends, list) else {ends}
+        return {*found, self._tokenizer.eos_token_id} - {None}
+
+
+def choose_device(device: str) -> str:
+    """`cuda` where there is one, for `auto`."""
+    import torch
+
+    return device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def choose_dtype(dtype: str, device: str) -> str:
+    """`bfloat16` where the device computes in it, for `auto`; elsewhere it would be several times slower."""
+    import torch
+
+    if dtype != "auto":
+        return dtype
+    if device != "cpu":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return "bfloat16" if able.get("avx512_bf16") or able.get("amx_bf16") else "float32"

@@ -1,0 +1,134 @@
+"""A complete plugin in one file: a retriever that matches words and a ranker that reads the context.
+
+Both are real, if simple: the retriever scores names by the words (and parts of words) they share with the
+mention, the ranker prefers candidates whose names share words with the context.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bioelx_bench import hookimpl
+from bioelx_bench.declarations import RankerSpec, RetrieverSpec
+from bioelx_bench.kb.store import KnowledgeBase
+from bioelx_bench.options import Options, runtime_field
+from bioelx_bench.protocols import Environment, SequentialRanker
+from bioelx_bench.records import Candidate, Mention, Ranking, Unit, Usage
+
+
+class WordOptions(Options):
+    """Options of the retriever."""
+
+    size: int = 3
+    pause: float = runtime_field(0.0, description="seconds to wait for each batch", ge=0)
+
+
+def pieces(text: str, size: int) -> set[str]:
+    padded = f" {' '.join(text.casefold().split())} "
+    return {padded[i : i + size] for i in range(max(1, len(padded) - size + 1))}
+
+
+class WordRetriever:
+    """Scores a name by the Dice coefficient of its character n-grams with the mention's."""
+
+    model_revision = "1"
+
+    def __init__(self, options: WordOptions, environment: Environment) -> None:
+        self.options = options
+        self.searched = 0
+
+    def index_identity(self) -> Mapping[str, Any]:
+        return {"size": self.options.size}
+
+    def index(self, kb: KnowledgeBase, folder: Path) -> None:
+        postings: dict[str, list[int]] = defaultdict(list)
+        row = 0
+        for batch in kb.name_batches(["text"]):
+            for text in batch.column(0).to_pylist():
+                for piece in pieces(text, self.options.size):
+                    postings[piece].append(row)
+                row += 1
+        (folder / "postings.json").write_text(json.dumps(postings))
+
+    def open(self, kb: KnowledgeBase, folder: Path) -> None:
+        self.kb = kb
+        self.postings = json.loads((folder / "postings.json").read_text())
+
+    def search(self, mentions: Sequence[Mention], k: int, unit: Unit = "concept") -> list[list[Candidate]]:
+        time.sleep(self.options.pause)
+        self.searched += len(mentions)
+        return [self.one(m.text, k, unit) for m in mentions]
+
+    def one(self, text: str, k: int, unit: Unit) -> list[Candidate]:
+        asked = pieces(text, self.options.size)
+        shared: dict[int, int] = defaultdict(int)
+        for piece in asked:
+            for row in self.postings.get(piece, ()):
+                shared[row] += 1
+        found: list[tuple[float, str, int]] = []
+        for row, count in shared.items():
+            name = self.kb.name_text(row)
+            score = 2 * count / (len(asked) + len(pieces(name, self.options.size)))
+            found.append((-score, self.kb.concept_id(int(self.kb.name_concepts[row])), row))
+        candidates: list[Candidate] = []
+        seen: set[str] = set()
+        for score, concept, row in sorted(found):
+            if unit == "concept" and concept in seen:
+                continue
+            seen.add(concept)
+            candidates.append(Candidate(concept, -score, self.kb.name_text(row)))
+            if len(candidates) == k:
+                break
+        return candidates
+
+    def notes(self) -> Mapping[str, Any]:
+        return {"searched": self.searched, "matching": "character n-grams"}
+
+    def close(self) -> None:
+        pass
+
+
+class ContextRanker(SequentialRanker):
+    """Orders candidates by the words their names share with the context, then by the retriever's order."""
+
+    model_revision = "1"
+
+    def __init__(self, options: Options, environment: Environment) -> None:
+        self.environment = environment
+
+    def rank(self, mention: Mention, candidates: Sequence[Candidate]) -> Ranking:
+        stop = os.environ.get("WORD_PLUGIN_STOP_AT")
+        if stop and mention.id >= stop:
+            raise KeyboardInterrupt
+        words = set(mention.document.text.casefold().split())
+        scored = [(-len(words & set(c.name.casefold().split())), i, c) for i, c in enumerate(candidates)]
+        ordered = tuple(
+            Candidate(c.concept_id, float(-s), c.name) for s, _, c in sorted(scored, key=lambda x: x[:2])
+        )
+        fallbacks = {"no_overlap": 1} if scored and min(scored)[0] == 0 else {}
+        return Ranking(mention.id, ordered, "ok", Usage(1, len(words), 1, 0.001), fallbacks)
+
+
+@hookimpl
+def retrievers() -> list[RetrieverSpec]:
+    here = __name__
+    return [
+        RetrieverSpec(
+            name="words",
+            summary="Character n-grams",
+            factory=f"{here}:WordRetriever",
+            options=f"{here}:WordOptions",
+            units=("concept", "name"),
+        )
+    ]
+
+
+@hookimpl
+def rankers() -> list[RankerSpec]:
+    return [RankerSpec(name="context", summary="Words of the context", factory=f"{__name__}:ContextRanker")]

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bioelx_bench import load_dataset
+from bioelx_bench.datasets.prepare import CACHE_KIND, parse_dataset_name
+from bioelx_bench.datasets.schema import mention_of, row_of
+from bioelx_bench.datasets.xl_bel import XlBel
+from bioelx_bench.errors import UsageError
+from bioelx_bench.records import Document, Mention, Span
+
+TEXT = st.text(max_size=20)
+MENTIONS = st.builds(
+    lambda id_, doc, text, language, spans, gold, types: Mention(
+        id_, Document(doc, text, language), tuple(spans), text, language, tuple(gold), tuple(types)
+    ),
+    TEXT,
+    TEXT,
+    TEXT,
+    st.sampled_from(["de", "ja"]),
+    st.lists(st.builds(Span, st.integers(0, 5), st.integers(5, 9)), max_size=3),
+    st.lists(TEXT, max_size=3),
+    st.lists(TEXT, max_size=3),
+)
+
+
+@given(MENTIONS)
+def test_a_row_and_its_mention_are_inverse(mention):
+    row = row_of(mention)
+    assert mention_of(row) == mention
+    assert (row["start"] == -1) == (not mention.spans)
+
+
+def test_a_second_open_does_not_parse(prepare, monkeypatch):
+    first = prepare("xl-bel", "th")
+    monkeypatch.setattr(XlBel, "mentions", lambda self: pytest.fail("parsed again"))
+    second = prepare("xl-bel", "th")
+    assert (first.sha256, first.counts, first.documents) == (second.sha256, second.counts, second.documents)
+    assert second.dataset._fingerprint == first.dataset._fingerprint == first.sha256[:16]
+    assert list(first.mentions()) == list(second.mentions())
+
+
+def test_a_damaged_table_is_made_again(prepare, environment):
+    good = prepare("xl-bel", "ko")
+    for meta in (environment.cache.root / CACHE_KIND).glob("*/meta.json"):
+        if good.sha256 in meta.read_text(encoding="utf-8"):
+            meta.with_name("mentions.arrow").write_bytes(b"torn")
+    assert prepare("xl-bel", "ko").sha256 == good.sha256
+
+
+def test_mentions_of_one_document_share_it(prepare, sample_root):
+    prepared = prepare("medmentions", "en", revision="sample", data_root=sample_root)
+    documents = {id(mention.document) for mention in list(prepared.mentions())}
+    assert len(documents) == 10
+
+
+def test_the_dataset_is_memory_mapped(prepare):
+    dataset = prepare("xl-bel", "en").dataset
+    assert type(dataset.data).__name__ == "MemoryMappedTable"
+    assert dataset.info.license == "MIT"
+    assert str(dataset.split) == "test"
+
+
+def test_names_of_datasets():
+    assert parse_dataset_name("xl-bel@v0.0") == ("xl-bel", "v0.0")
+    assert parse_dataset_name("xl-bel") == ("xl-bel", None)
+    for wrong in ("", "@v0.0", "xl-bel@"):
+        with pytest.raises(UsageError, match="NAME@REVISION"):
+            parse_dataset_name(wrong)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("xl-bell", "de"), "unknown dataset 'xl-bell'; did you mean 'xl-bel'"),
+        (("xl-bel", "german"), "no subset 'german'"),
+        (("xl-bel@v1", "de"), "no revision 'v1'; did you mean 'v1.0'"),
+    ],
+)
+def test_unknown_names_are_told_with_a_suggestion(arguments, message, cache):
+    with pytest.raises(UsageError) as caught:
+        load_dataset(*arguments, cache=cache)
+    assert message in str(caught.value)
+
+
+def test_two_revisions_are_refused(cache):
+    with pytest.raises(UsageError, match="two revisions"):
+        load_dataset("xl-bel@v1.0", "de", revision="v0.0", cache=cache)
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    code = (
+        "import sys, bioelx_bench.datasets, bioelx_bench.builtin, bioelx_bench.cli.datasets_command\n"
+        "heavy = {'datasets', 'pyarrow', 'huggingface_hub', 'torch', 'pandas'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

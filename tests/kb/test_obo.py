@@ -1,0 +1,151 @@
+"""Knowledge bases from ontologies."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from bioelx_bench.errors import DataError, MissingError
+from bioelx_bench.kb.obo import build_from_obo, read_ontology
+from bioelx_bench.records import Name
+
+OBO = """format-version: 1.2
+data-version: releases/2026-01-01
+ontology: tst
+
+[Term]
+id: TST:0000001
+name: cough
+def: "A sudden expulsion of air." [PMID:1]
+synonym: "coughing" EXACT []
+synonym: "airway reflex" BROAD []
+synonym: "cough" EXACT []
+xref: UMLS:C0000001
+xref: MESH:D000001
+
+[Term]
+id: TST:0000002
+name: fever
+synonym: "high temperature" RELATED []
+xref: UMLS_CUI:C0000002
+xref: UMLS:C0000003
+xref: UMLS:CN12345
+
+[Term]
+id: TST:0000003
+name: no reference
+
+[Term]
+id: TST:0000004
+name: obsolete thing
+xref: UMLS:C0000004
+is_obsolete: true
+
+[Typedef]
+id: part_of
+name: part of
+"""
+GRAPH = {
+    "graphs": [
+        {
+            "id": "http://purl.obolibrary.org/obo/tst.owl",
+            "nodes": [
+                {
+                    "id": "http://purl.obolibrary.org/obo/TST_0000001",
+                    "lbl": "cough",
+                    "type": "CLASS",
+                    "meta": {
+                        "definition": {"val": "A sudden expulsion of air.", "xrefs": ["PMID:1"]},
+                        "xrefs": [{"val": "UMLS:C0000001"}],
+                        "synonyms": [{"pred": "hasExactSynonym", "val": "coughing", "xrefs": []}],
+                    },
+                }
+            ],
+            "edges": [],
+        }
+    ]
+}
+
+
+def write(tmp_path: Path, text: str, name: str = "tst.obo") -> Path:
+    file = tmp_path / name
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_terms_with_a_cui_become_concepts(tmp_path: Path) -> None:
+    kb = build_from_obo([write(tmp_path, OBO)], "tst", tmp_path / "kb", scopes=("exact", "related"))
+    assert [kb.concept_id(i) for i in range(len(kb))] == ["C0000001", "C0000002", "C0000003"]
+    cough = kb.concept("C0000001")
+    assert cough.names == (Name("cough", "en", "TST", preferred=True), Name("coughing", "en", "TST"))
+    assert cough.definition == "A sudden expulsion of air."
+    assert [n.text for n in kb.concept("C0000003").names] == ["fever", "high temperature"]
+    counts = kb.manifest.counts
+    assert counts["TST:terms"] == 4
+    assert counts["TST:dropped:obsolete_term"] == 1
+    assert counts["TST:dropped:term_without_cui"] == 1
+    assert counts["TST:dropped:xref_not_a_cui"] == 1
+    assert kb.manifest.filters["scopes"] == ["exact", "related"]
+
+
+def test_only_exact_synonyms_by_default_and_several_files(tmp_path: Path) -> None:
+    other = write(
+        tmp_path, OBO.replace("ontology: tst", "ontology: two").replace("cough", "tussis"), "two.obo"
+    )
+    kb = build_from_obo([write(tmp_path, OBO), other], "both", tmp_path / "kb", language="la")
+    assert [(n.text, n.source) for n in kb.concept("C0000001").names] == [
+        ("cough", "TST"),
+        ("tussis", "TWO"),
+        ("coughing", "TST"),
+        ("tussising", "TWO"),
+    ]
+    assert kb.languages == ["la"]
+
+
+def test_obo_graph_json_gives_the_same(tmp_path: Path) -> None:
+    packed = tmp_path / "tst.json.gz"
+    packed.write_bytes(gzip.compress(json.dumps(GRAPH).encode()))
+    kb = build_from_obo([packed], "tst", tmp_path / "kb", source="TST")
+    cough = kb.concept("C0000001")
+    assert cough.names == (Name("cough", "en", "TST", preferred=True), Name("coughing", "en", "TST"))
+    assert cough.definition == "A sudden expulsion of air."
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "says", "where"),
+    [
+        ("", "t.obo", "empty", ":1"),
+        (OBO.replace("name: fever", "nam fever"), "t.obo", "not in OBO format", ":17"),
+        ("<html>login</html>", "t.obo", "not in OBO format", ":1"),
+        ("{", "t.json", "not JSON", ":1"),
+        ("{}", "t.json", "no list 'graphs'", ":1"),
+        ('{"graphs": []}', "t.json", "no list 'graphs'", ":1"),
+        ('{"graphs": [{"nodes": 3}]}', "t.json", "cannot be read", ""),
+    ],
+)
+def test_broken_files_are_named(tmp_path: Path, text: str, name: str, says: str, where: str) -> None:
+    file = write(tmp_path, text, name)
+    with pytest.raises(DataError) as caught:
+        build_from_obo([file], "t", tmp_path / "kb")
+    assert says in str(caught.value)
+    assert caught.value.where == f"{file}{where}"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_text_that_is_not_utf8_names_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "t.obo"
+    file.write_bytes(OBO.replace("fever", "f\xe9ver").encode("latin-1"))
+    with pytest.raises(DataError, match="not UTF-8") as caught:
+        read_ontology(file, ["exact"])
+    assert caught.value.where == f"{file}:17"
+
+
+def test_no_cross_reference_or_file(tmp_path: Path) -> None:
+    file = write(tmp_path, OBO.replace("xref: UMLS", "xref: XMLS"))
+    with pytest.raises(DataError, match="no name"):
+        build_from_obo([file], "t", tmp_path / "kb")
+    with pytest.raises(MissingError, match="no file"):
+        build_from_obo([tmp_path / "no.obo"], "t", tmp_path / "kb")
