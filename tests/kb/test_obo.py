@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bioelx_bench.errors import DataError, MissingError
+from bioelx_bench.errors import DataError, MissingError, UsageError
 from bioelx_bench.kb.obo import build_from_obo, read_ontology
 from bioelx_bench.records import Name
 
@@ -147,5 +147,9 @@ def test_no_cross_reference_or_file(tmp_path: Path) -> None:
     file = write(tmp_path, OBO.replace("xref: UMLS", "xref: XMLS"))
     with pytest.raises(DataError, match="no name"):
         build_from_obo([file], "t", tmp_path / "kb")
+    with pytest.raises(UsageError, match="did you mean 'exact'"):
+        build_from_obo([file], "t", tmp_path / "kb", scopes=["exat"])
+    with pytest.raises(UsageError, match="not a language"):
+        build_from_obo([file], "t", tmp_path / "kb", language="English")
     with pytest.raises(MissingError, match="no file"):
         build_from_obo([tmp_path / "no.obo"], "t", tmp_path / "kb")
