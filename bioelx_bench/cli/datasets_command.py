@@ -44,6 +44,9 @@ def make_app() -> typer.Typer:
 
 def list_datasets(context: typer.Context, data_root: RootOption = None) -> None:
     """List every dataset, revision and split, whether it is at hand, and how to get it."""
+    import dataclasses
+
+    from bioelx_bench.datasets.registry import sources_of
     from bioelx_bench.datasets.survey import needs_options, survey
 
     session: Session = context.obj
@@ -66,6 +69,10 @@ def list_datasets(context: typer.Context, data_root: RootOption = None) -> None:
                     "held": part.held,
                     "reason": part.reason,
                     "mend": part.mend,
+                    "sources": [
+                        dataclasses.asdict(source)
+                        for source in sources_of(spec.name, part.revision, part.split, spec.subsets)
+                    ],
                 }
                 for part in survey(declared, data_root=root, environment=session.environment())
             ],

@@ -102,7 +102,8 @@ def refuse_download(source: Source, request: DatasetRequest, dataset: str) -> No
             f"{dataset}: the file {Path(source.path).name} is not at hand",
             where=looked,
             why="nothing is downloaded offline",
-            mend=f"bioelx-bench datasets prepare {dataset} downloads it from {source.url}; or {place}",
+            mend=f"`bioelx-bench datasets prepare {dataset}@{request.revision} --split {request.split}` "
+            f"downloads it from {source.url}; or {place}",
         )
     if source.acknowledge and not is_acknowledged(source.page, source.licence, request.cache):
         raise MissingError(
