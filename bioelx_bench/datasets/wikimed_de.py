@@ -69,7 +69,7 @@ class Articles:
         linked = 0
         for number, entry in enumerate(value(article, "mentions", list, place)):
             surface = value(entry, "mention", str, place)
-            gold = listed(entry.get("cui"))
+            gold = listed(entry, "cui", place)
             if not gold:
                 self.counts["without_cui"] += 1
                 continue
@@ -85,7 +85,7 @@ class Articles:
                 text=surface,
                 language="de",
                 gold=gold,
-                semantic_types=listed(entry.get("tui")),
+                semantic_types=listed(entry, "tui", place),
             )
         self.counts["documents_without_mention"] += not linked
 
@@ -157,10 +157,13 @@ def value(entry: Any, key: str, kind: type, place: str) -> Any:
     return found
 
 
-def listed(found: Any) -> tuple[str, ...]:
+def listed(entry: Any, key: str, place: str) -> tuple[str, ...]:
     """A list of strings that upstream writes as a list, as one string, or as `'None'`."""
-    values = [found] if isinstance(found, str) else found if isinstance(found, list) else []
-    return unique([text for text in values if isinstance(text, str) and text and text != NONE])
+    found = entry.get(key)
+    values = found if isinstance(found, list) else [] if found is None else [found]
+    if not all(isinstance(text, str) for text in values):
+        raise DataError(f"{key!r} must be text or a list of texts, found {str(found)[:60]}", where=place)
+    return unique([text for text in values if text and text != NONE])
 
 
 def occurrences(text: str, word: str) -> Iterator[int]:
