@@ -240,7 +240,8 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 limit = int(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 n = 60_000
-columns = [[f"C{i:07d}" for i in range(n)], ["en"] * n, [f"a longer name {i}" for i in range(n)], ["S"] * n, [False] * n]
+cuis, texts = [f"C{i:07d}" for i in range(n)], [f"a longer name {i}" for i in range(n)]
+columns = [cuis, ["en"] * n, texts, ["S"] * n, [False] * n]
 batch = pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, schemas.NAMES)], schema=schemas.NAMES)
 try:
     build_knowledge_base(Path(sys.argv[1]), "t", Rows(names=[batch]), files=[], filters={})

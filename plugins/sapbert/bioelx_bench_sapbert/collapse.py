@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,10 @@ class Collapse:
             name_rows, name_scores = name_rows[first], name_scores[first]
             # names of one score are in the order of concepts already, since names are grouped by concept
         return name_rows[: self.k], name_scores[: self.k]
+
+    def labels(self, name_rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """What candidates are compared by: concept rows, or name rows."""
+        return self.kb.name_concepts[name_rows] if self.unit == "concept" else name_rows
 
     def is_complete(self, _number: int, rows: Rows, scores: Scores, left_out: float) -> bool:
         """Whether a vector that was left out, of at most this score, cannot be among the best `k`."""

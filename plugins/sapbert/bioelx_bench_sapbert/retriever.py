@@ -107,7 +107,7 @@ class DenseRetriever:
         texts = [self.query_text(mention) for mention in mentions]
         distinct = list(dict.fromkeys(texts))
         with self.environment.progress.task("Encoding mentions", total=len(distinct), unit="mentions") as task:
-            queries = self.encoder.encode(distinct, task)
+            queries = self.encoder.encode(distinct, task, few=True)
         collapse = Collapse(self._kb, self._strings, k, unit)
         found: dict[str, list[Candidate]] = {}
         for number, rows, scores in self._find(queries, collapse):
@@ -142,12 +142,12 @@ class DenseRetriever:
         notes: dict[str, Any] = {"model": self.files.reference, "model_revision": self.files.revision}
         if self._embeddings is not None:
             manifest = self._embeddings.manifest
-            notes |= {
-                "vectors": manifest.rows,
+            notes["vectors"] = {
+                "rows": manifest.rows,
                 "dimension": manifest.dimension,
                 "storage": manifest.dtype,
                 "encoder_precision": manifest.precision,
-                "encoder_batch_halvings": manifest.halvings,
+                "batch_halvings": manifest.halvings,
             }
         if self._ivf is not None:
             notes |= self._ivf.notes()
@@ -156,9 +156,8 @@ class DenseRetriever:
             notes |= {
                 "engine": self._exact.name,
                 "device": str(self._exact.device),
-                "queries": report.queries,
+                "queries_searched": report.queries,
                 "queries_searched_again_in_fp32": report.again,
-                "passes": report.passes,
             }
         return notes
 

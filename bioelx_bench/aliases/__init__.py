@@ -1,0 +1,1 @@
+"""Aliases: names in many languages from sources beside a knowledge base's own."""

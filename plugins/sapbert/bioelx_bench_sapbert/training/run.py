@@ -1,0 +1,318 @@
+"""One training run, from a knowledge base and a base model to a model folder; continues where it stopped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from transformers import TrainerCallback
+from transformers.trainer_utils import get_last_checkpoint
+
+from bioelx_bench.aliases.seen import write_seen
+from bioelx_bench.errors import DataError, MissingError, UsageError
+from bioelx_bench.files import hash_file, hash_json, write_json
+from bioelx_bench.kb.store import KnowledgeBase
+from bioelx_bench.models import resolve_model
+from bioelx_bench.protocols import Environment
+from bioelx_bench_sapbert.training.batches import PairCollator, PairDataset
+from bioelx_bench_sapbert.training.card import write_card
+from bioelx_bench_sapbert.training.development import (
+    DevelopmentCallback,
+    DevelopmentSet,
+    held_out_mask,
+    make_development_set,
+    recall_at_1,
+)
+from bioelx_bench_sapbert.training.encoder import NameEncoder, Tokens, load_base, prepare_model
+from bioelx_bench_sapbert.training.loss import PairLoss
+from bioelx_bench_sapbert.training.order import PairOrder, group_pairs
+from bioelx_bench_sapbert.training.pairs import PairRules, write_pairs
+from bioelx_bench_sapbert.training.settings import TrainingSettings
+from bioelx_bench_sapbert.training.trainer import (
+    BarCallback,
+    PairTrainer,
+    resolve_precision,
+    training_arguments,
+)
+
+RUN_FILE: Final = "training.json"
+"""What was trained on what, with figures: in the finished model folder and, without figures, while it runs."""
+
+WORK_FOLDER: Final = "checkpoints"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingRequest:
+    """What to train.
+
+    Attributes:
+        model: Base model: a folder, an id on the Hub or `<source>:<model>`.
+        kb: The knowledge base whose names are trained on.
+        output: The model folder to make.
+        settings: The settings.
+        development: Files of `CUI||mention` lines.
+        command: The command line, for the card.
+        keep_checkpoints: Keep the checkpoints when training is done.
+    """
+
+    model: str
+    kb: KnowledgeBase
+    output: Path
+    settings: TrainingSettings
+    development: tuple[Path, ...] = ()
+    command: str = ""
+    keep_checkpoints: bool = False
+
+
+def train(request: TrainingRequest, environment: Environment) -> dict[str, Any]:
+    """Train, and write the model folder; the same request continues after a stop.
+
+    Returns:
+        What `training.json` holds.
+
+    Raises:
+        UsageError: The output holds something else, or a language is unknown.
+        MissingError: The model or a development file is not there.
+        DataError: There are no pairs, or one concept only.
+        BenchError: The loss is no finite number; the batch is saved.
+    """
+    settings = request.settings
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    folder = resolve_model(request.model, environment)
+    record = describe(request, folder)
+    if (finished := check_output(request.output, record)) is not None:
+        return finished
+    main_process = int(os.environ.get("RANK", "0")) == 0
+    work = request.output / WORK_FOLDER
+    work.mkdir(parents=True, exist_ok=True)
+    if main_process:
+        write_json(request.output / RUN_FILE, record)
+    pairs_file = work / "pairs.npy"
+    rules = pair_rules(request.kb, settings)
+    pairs = pairs_of(request, environment, rules, pairs_file, main_process)
+    languages = np.asarray(request.kb.names.column("language").to_numpy(), dtype=np.int16)
+    groups, crossing = group_pairs(pairs, languages)
+    order = PairOrder(
+        groups,
+        crossing,
+        temperature=settings.language_temperature,
+        crosslingual_share=settings.crosslingual_share,
+        seed=settings.seed,
+    )
+    torch.manual_seed(settings.seed)
+    model, tokenizer = load_base(request.model, folder, offline=environment.offline)
+    encoder = NameEncoder(prepare_model(model, settings), settings.pooling, recompute=settings.gradient_cache)
+    tokens = Tokens(tokenizer, settings)
+    development = make_development_set(request.kb, settings, request.development) if main_process else None
+    figures = fit(request, encoder, tokens, pairs, order, development, environment)
+    if not main_process:
+        return record
+    report = {**record, "status": "finished", "pairs": len(pairs), **figures}
+    report["pair_shares"] = pair_shares(order, groups, crossing)
+    finish(request, encoder, tokenizer, rules, report)
+    return report
+
+
+def describe(request: TrainingRequest, folder: Path | None) -> dict[str, Any]:
+    """What the result depends on; two requests are the same if this is."""
+    from bioelx_bench.options import identity_options
+
+    weights = sorted(folder.glob("*.safetensors")) if folder is not None and folder.is_dir() else []
+    inputs = {
+        "base_model": request.model,
+        "base_sha256": {w.name: hash_file(w) for w in weights},
+        "kb": dict(request.kb.describe()),
+        "settings": identity_options(request.settings),
+        "development": {f.name: hash_file(f) for f in request.development if existing(f)},
+        "world_size": int(os.environ.get("WORLD_SIZE", "1")),
+    }
+    return {"format": 1, "status": "running", "id": hash_json(inputs), **inputs, "command": request.command}
+
+
+def existing(file: Path) -> bool:
+    """True, or an error if the file is not there."""
+    if not file.is_file():
+        raise MissingError(f"there is no development file {file}", where="--dev")
+    return True
+
+
+def check_output(output: Path, record: dict[str, Any]) -> dict[str, Any] | None:
+    """None if the output is free or an unfinished run of the same request; the report if that is finished.
+
+    Raises:
+        UsageError: It holds something else.
+    """
+    import json
+
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return None
+    path = output / RUN_FILE
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError:
+        found = {}
+    if found.get("id") == record["id"]:
+        return dict(found) if found.get("status") == "finished" else None
+    if int(os.environ.get("RANK", "0")) != 0 and set(os.listdir(output)) <= {WORK_FOLDER}:
+        return None
+    changed = [k for k in ("base_model", "kb", "settings", "development") if found.get(k) != record[k]]
+    raise UsageError(
+        f"the output folder {output} is not empty",
+        where=f"--output {output}",
+        why=f"it holds a training run that differs in {', '.join(changed)}" if found else "it holds other files",
+        mend="choose another folder, or remove that one",
+    )
+
+
+def pair_rules(kb: KnowledgeBase, settings: TrainingSettings) -> PairRules:
+    """The rules of these settings; held-out aliases give no pairs."""
+    return PairRules(
+        languages=settings.languages,
+        max_pairs=settings.max_pairs_per_concept,
+        max_characters=settings.max_characters,
+        seed=settings.seed,
+        excluded=partial(held_out_mask, kb, settings.held_out, settings.seed) if settings.held_out else None,
+    )
+
+
+def pairs_of(
+    request: TrainingRequest, environment: Environment, rules: PairRules, path: Path, main_process: bool
+) -> Any:
+    """The pairs, mapped from the file that the first process writes and the others wait for."""
+    if main_process and not path.is_file():
+        with environment.progress.task("Making pairs"):
+            return write_pairs(request.kb, rules, path)
+    deadline = time.monotonic() + 3600
+    while not path.is_file():
+        if time.monotonic() > deadline:
+            raise DataError("the first process wrote no pairs within an hour", where=path)
+        time.sleep(0.2)
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def fit(
+    request: TrainingRequest,
+    encoder: NameEncoder,
+    tokens: Tokens,
+    pairs: Any,
+    order: PairOrder,
+    development: DevelopmentSet | None,
+    environment: Environment,
+) -> dict[str, Any]:
+    """Run the Trainer from the start or the last checkpoint; the figures of this process."""
+    settings, work = request.settings, request.output / WORK_FOLDER
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    per_step = settings.batch_pairs * world
+    steps = settings.steps or max(1, round(settings.epochs * len(pairs) / per_step))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    precision = resolve_precision(settings, device)
+    arguments = training_arguments(settings, work, steps, precision, cpu=device.type == "cpu")
+    checkpoint = get_last_checkpoint(str(work))
+    done = int(Path(checkpoint).name.rpartition("-")[2]) if checkpoint else 0
+    before = recall_at_1(encoder, tokens, request.kb, development) if development and not done else None
+    with environment.progress.task("Training", total=steps * per_step, unit="pairs", done=done * per_step) as bar:
+        callbacks: list[TrainerCallback] = [BarCallback(bar, per_step)]
+        if development:
+            callbacks.append(
+                DevelopmentCallback(encoder, tokens, request.kb, development, settings.eval_steps)
+            )
+        trainer = PairTrainer(
+            model=encoder,
+            args=arguments,
+            train_dataset=PairDataset(pairs, order, steps * per_step),
+            data_collator=PairCollator(request.kb, tokens),
+            pair_loss=PairLoss(settings),
+            kb=request.kb,
+            callbacks=callbacks,
+        )
+        started = time.perf_counter()
+        trainer.train(resume_from_checkpoint=checkpoint)
+        seconds = time.perf_counter() - started
+    figures: dict[str, Any] = {
+        "steps": steps,
+        "precision": precision,
+        "device": device_name(device),
+        "threads": torch.get_num_threads(),
+        "trained_parameters": sum(p.numel() for p in encoder.parameters() if p.requires_grad),
+        "pairs_per_second": round((steps - done) * per_step / seconds, 2) if steps > done else None,
+        "seconds_of_last_process": round(seconds, 1),
+        "log": trainer.state.log_history,
+    }
+    if development:
+        figures["development_figures"] = {
+            "queries": len(development.queries),
+            "dictionary_names": len(development.dictionary),
+            "untrained": before,
+            "trained": recall_at_1(encoder, tokens, request.kb, development),
+        }
+    return figures
+
+
+def device_name(device: torch.device) -> str:
+    """The device, for the card."""
+    return torch.cuda.get_device_name() if device.type == "cuda" else f"CPU ({torch.backends.cpu.get_cpu_capability()})"
+
+
+def pair_shares(order: PairOrder, groups: Any, crossing: Any) -> dict[str, Any]:
+    """How many pairs are cross-lingual, as they are and as they were drawn."""
+    sizes = np.bincount(groups, minlength=len(crossing))
+    return {
+        "crosslingual_natural": round(float(sizes[crossing].sum() / sizes.sum()), 4),
+        "crosslingual_drawn": round(float(order.shares[crossing].sum()), 4),
+    }
+
+
+def trained_texts(kb: KnowledgeBase, rules: PairRules, pairs_file: Path) -> list[str]:
+    """The names that occur in pairs."""
+    import pyarrow as pa
+
+    pairs = np.load(pairs_file, mmap_mode="r", allow_pickle=False)
+    rows = np.unique(pairs)
+    return [str(t) for t in kb.names.column("text").take(pa.array(rows)).to_pylist()]
+
+
+def finish(
+    request: TrainingRequest, encoder: NameEncoder, tokenizer: Any, rules: PairRules, report: dict[str, Any]
+) -> None:
+    """Write model, tokenizer, hashes of the aliases, pooling and card; `training.json` last."""
+    output, settings = request.output, request.settings
+    model: Any = encoder.model
+    if settings.lora_rank:
+        shrink_adapter(model)
+        model.peft_config["default"].base_model_name_or_path = request.model
+    model.save_pretrained(output)
+    if not settings.lora_rank:
+        tokenizer.save_pretrained(output)
+    work = output / WORK_FOLDER
+    report["seen_aliases"] = write_seen(trained_texts(request.kb, rules, work / "pairs.npy"), output)
+    write_json(
+        output / "encoding.json",
+        {
+            "pooling": settings.pooling,
+            "lowercase": settings.lowercase,
+            "max_length": settings.max_length,
+            "prefix": settings.prefix,
+        },
+    )
+    weights = sorted(output.glob("*.safetensors"))
+    report["weights_sha256"] = {w.name: hash_file(w) for w in weights}
+    write_card(output, report, request.kb)
+    write_json(output / RUN_FILE, report)
+    if not request.keep_checkpoints:
+        shutil.rmtree(work)
+
+
+def shrink_adapter(model: Any) -> None:
+    """Store the adapter in half precision: half the size, and the merged weights differ by less than 1e-3."""
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.to(torch.float16)

@@ -1,0 +1,62 @@
+"""What a training run depends on, and what only says how to compute it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from bioelx_bench.options import Options, runtime_field
+
+Pooling = Literal["cls", "mean", "mean_all_tok"]
+
+
+class TrainingSettings(Options):
+    """Settings of `bioelx-bench train sapbert-x`; the defaults are those of SapBERT (`docs/training.md`)."""
+
+    languages: tuple[str, ...] = Field((), description="Languages of the names; empty means all.")
+    pooling: Pooling = Field("cls", description="How token vectors become one vector.")
+    lowercase: bool = Field(True, description="Lowercase names, as SapBERT does.")
+    prefix: str = Field("", description="Text put before every name, such as 'query: ' for e5 models.")
+    max_length: int = Field(25, ge=3, le=512, description="Tokens of a name, special ones included.")
+    max_characters: int = Field(0, ge=0, description="Leave out longer names; 0 keeps all.")
+    epochs: float = Field(1.0, gt=0, description="Passes over the pairs, unless `steps` is given.")
+    steps: int | None = Field(None, ge=1, description="Optimiser steps.")
+    batch_pairs: int = Field(256, ge=2, description="Pairs a step and process; a pair has two names.")
+    learning_rate: float = Field(2e-5, gt=0, description="Peak learning rate.")
+    schedule: Literal["constant", "linear", "cosine"] = Field("constant", description="Learning rate's course.")
+    warmup_steps: int = Field(0, ge=0, description="Steps in which the learning rate rises.")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's weight decay.")
+    max_grad_norm: float = Field(0.0, ge=0, description="Clip gradients to this norm; 0 does not.")
+    alpha: float = Field(1.0, gt=0, description="Multi-Similarity loss: weight of positives.")
+    beta: float = Field(60.0, gt=0, description="Multi-Similarity loss: weight of negatives.")
+    base: float = Field(0.5, description="Multi-Similarity loss: offset of the cosine.")
+    margin: float = Field(0.2, ge=0, description="Triplet margin miner's margin; 0 mines nothing.")
+    max_pairs_per_concept: int = Field(50, ge=1, description="Sample this many pairs of larger concepts.")
+    language_temperature: float = Field(
+        1.0, ge=1, description="Above 1, pairs of rare languages come more often: share to the power 1/T."
+    )
+    crosslingual_share: float | None = Field(
+        None, ge=0, le=1, description="Share of pairs in two languages; by default as they are."
+    )
+    lora_rank: int = Field(0, ge=0, description="Train a LoRA adapter of this rank; 0 trains the model.")
+    lora_alpha: float | None = Field(None, gt=0, description="LoRA's alpha; by default the rank.")
+    freeze_embeddings: bool = Field(False, description="Keep the word embeddings as they are.")
+    dropout: float | None = Field(None, ge=0, lt=1, description="Dropout; by default the model's own.")
+    held_out: float = Field(0.0, ge=0, lt=0.5, description="Share of foreign aliases kept for development.")
+    seed: int = Field(0, ge=0, description="Seed of pairs, order and weights.")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="Arithmetic.")
+    gradient_checkpointing: bool = runtime_field(False, description="Recompute each layer: less memory.")
+    gradient_cache: bool = runtime_field(
+        False, description="Recompute each chunk of names: batches of any size in a chunk's memory."
+    )
+    chunk_names: int = runtime_field(64, description="Names encoded at once, sorted by length.", ge=1)
+    save_steps: int = runtime_field(500, description="Steps between checkpoints.", ge=1)
+    eval_steps: int = runtime_field(500, description="Steps between Recall@1 on the development set.", ge=1)
+    development_names: int = runtime_field(
+        10_000, description="Names of the development dictionary beside those of its gold concepts.", ge=0
+    )
+    development_queries: int = runtime_field(
+        500, description="Held-out aliases, and mentions of each development file, at most.", ge=1
+    )
+    threads: int | None = runtime_field(None, description="CPU threads; by default torch's choice.", ge=1)

@@ -1,0 +1,183 @@
+"""The transformers Trainer, taught pairs, the loss over all processes and small checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.utils.data import SequentialSampler
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from bioelx_bench.errors import BenchError
+from bioelx_bench.files import write_json
+from bioelx_bench.kb.store import KnowledgeBase
+from bioelx_bench.progress import Task
+from bioelx_bench_sapbert.training.loss import PairLoss
+from bioelx_bench_sapbert.training.settings import TrainingSettings
+
+TRAINED_WEIGHTS: Final = "trained.safetensors"
+"""A checkpoint's weights: only those that are trained, since the others are the base model's."""
+
+
+class PairTrainer(Trainer):
+    """Trains a `NameEncoder` on batches of `PairCollator`."""
+
+    def __init__(self, *, pair_loss: PairLoss, kb: KnowledgeBase, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.pair_loss = pair_loss
+        self.kb = kb
+        self.model_accepts_loss_kwargs = False
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """The loss of a batch.
+
+        Raises:
+            BenchError: It is not a finite number; the batch is saved beside the checkpoints.
+        """
+        vectors = model(inputs["chunks"], inputs["order"])
+        with torch.autocast(vectors.device.type, enabled=False):
+            loss = self.pair_loss(vectors, inputs["concepts"])
+        if not torch.isfinite(loss):
+            self.refuse(inputs, float(loss.detach()))
+        return (loss, vectors) if return_outputs else loss
+
+    def refuse(self, inputs: Mapping[str, Any], loss: float) -> None:
+        """Save the batch and stop."""
+        path = Path(str(self.args.output_dir)) / f"bad_batch_step{self.state.global_step}.json"
+        rows = inputs["rows"].tolist()
+        names = [
+            {"row": r, "concept": self.kb.concept_id(int(self.kb.name_concepts[r])), "name": self.kb.name_text(r)}
+            for r in rows
+        ]
+        write_json(path, {"step": self.state.global_step, "loss": repr(loss), "names": names})
+        raise BenchError(
+            f"the loss became {loss} at step {self.state.global_step + 1}",
+            where=path,
+            why="the batch is saved there; a learning rate that is too high is the usual cause",
+            mend="lower it (--set learning_rate=...), add --set warmup_steps=... or --set precision=fp32, and "
+            "train into a new folder",
+        )
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:  # type: ignore[override]
+        """The dataset is already in training order."""
+        return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        folder = Path(output_dir or str(self.args.output_dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(trained_weights(self.model), folder / TRAINED_WEIGHTS)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        target = model if model is not None else self.model
+        weights = load_file(Path(resume_from_checkpoint) / TRAINED_WEIGHTS)
+        parameters = dict(target.named_parameters())
+        with torch.no_grad():
+            for name, value in weights.items():
+                parameters[name].copy_(value)
+
+
+def trained_weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    """The parameters that are trained, by name."""
+    return {
+        name: parameter.detach().cpu().contiguous()
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    }
+
+
+class BarCallback(TrainerCallback):
+    """Moves the progress bar by pairs."""
+
+    def __init__(self, task: Task, pairs: int) -> None:
+        self.task = task
+        self.pairs = pairs
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """One step is done."""
+        self.task.advance(self.pairs)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Show the loss beside the bar."""
+        if logs and "loss" in logs:
+            self.task.advance(0, note=f"loss {float(logs['loss']):.4f}")
+
+
+def resolve_precision(settings: TrainingSettings, device: torch.device) -> str:
+    """`fp32`, `bf16` or `fp16`: what is asked for, or for `auto` bf16 where the hardware computes it."""
+    if settings.precision != "auto":
+        return settings.precision
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    if device.type == "cpu":
+        return "bf16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32"
+    return "fp32"
+
+
+def training_arguments(
+    settings: TrainingSettings, folder: Path, steps: int, precision: str, *, cpu: bool
+) -> TrainingArguments:
+    """The Trainer's arguments for these settings."""
+    return TrainingArguments(
+        output_dir=str(folder),
+        max_steps=steps,
+        per_device_train_batch_size=settings.batch_pairs,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=schedule_name(settings),
+        warmup_steps=settings.warmup_steps,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
+        seed=settings.seed,
+        data_seed=settings.seed,
+        save_strategy="steps",
+        save_steps=settings.save_steps,
+        save_total_limit=2,
+        logging_steps=10,
+        logging_strategy="steps",
+        logging_nan_inf_filter=False,
+        disable_tqdm=True,
+        report_to=reporters(),
+        remove_unused_columns=False,
+        use_cpu=cpu,
+        dataloader_num_workers=0,
+        ddp_find_unused_parameters=False,
+        optim="adamw_torch",
+    )
+
+
+def schedule_name(settings: TrainingSettings) -> str:
+    """The Trainer's name of the learning rate's course."""
+    if settings.schedule == "constant" and settings.warmup_steps:
+        return "constant_with_warmup"
+    return settings.schedule
+
+
+def reporters() -> list[str]:
+    """TensorBoard and W&B, where installed; W&B only when its key or mode is set, since it asks otherwise."""
+    import importlib.util
+    import os
+
+    found = ["tensorboard"] if importlib.util.find_spec("tensorboard") else []
+    if importlib.util.find_spec("wandb") and (os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_MODE")):
+        found.append("wandb")
+    return found
