@@ -49,5 +49,7 @@ def make(options: NoOptions, environment: Environment) -> FixedRetriever:
 @hookimpl
 def retrievers() -> list[RetrieverSpec]:
     return [
-        RetrieverSpec(name="fixed", summary="Ten candidates at once", factory="bioelx_bench_local_fixed_retriever:make")
+        RetrieverSpec(
+            name="fixed", summary="Ten candidates at once", factory="bioelx_bench_local_fixed_retriever:make"
+        )
     ]

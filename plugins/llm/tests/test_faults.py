@@ -93,7 +93,9 @@ def test_nothing_is_lost_and_nothing_answered_is_asked_again(tmp_path: Path) -> 
         before, kept = settled(server), stored(tmp_path / "killed")
         assert logged_count(tmp_path / "killed") < MENTIONS
         resumed = finish(start(tmp_path / "killed", kb, server.base))
-        assert server.answered.total() - before + kept == len(server.answered), "what was stored is not asked again"
+        assert server.answered.total() - before + kept == len(server.answered), (
+            "what was stored is not asked again"
+        )
     key = {r["mention_id"]: r for r in logged(tmp_path / "whole")}
     assert {r["mention_id"]: r for r in logged(tmp_path / "killed")} == key
     assert stable(resumed) == stable(whole)
