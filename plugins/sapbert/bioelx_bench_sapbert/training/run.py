@@ -15,7 +15,6 @@ from typing import Any, Final
 import numpy as np
 import torch
 from transformers import TrainerCallback
-from transformers.trainer_utils import get_last_checkpoint
 
 from bioelx_bench.aliases.seen import write_seen
 from bioelx_bench.errors import DataError, MissingError, UsageError
@@ -231,7 +230,7 @@ def fit(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     precision = resolve_precision(settings, device)
     arguments = training_arguments(settings, work, steps, precision, cpu=device.type == "cpu")
-    checkpoint = get_last_checkpoint(str(work))
+    checkpoint = last_whole_checkpoint(work)
     done = int(Path(checkpoint).name.rpartition("-")[2]) if checkpoint else 0
     before = recall_at_1(encoder, tokens, request.kb, development) if development and not done else None
     with environment.progress.task("Training", total=steps * per_step, unit="pairs", done=done * per_step) as bar:
@@ -270,6 +269,19 @@ def fit(
             "trained": recall_at_1(encoder, tokens, request.kb, development),
         }
     return figures
+
+
+def last_whole_checkpoint(work: Path) -> str | None:
+    """The newest checkpoint that was written to its end; half-written ones, left by a kill, are removed."""
+    found = sorted(work.glob("checkpoint-*"), key=lambda folder: int(folder.name.rpartition("-")[2]))
+    for folder in reversed(found):
+        try:
+            json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))  # the Trainer writes it last
+        except (OSError, ValueError):
+            shutil.rmtree(folder, ignore_errors=True)
+            continue
+        return str(folder)
+    return None
 
 
 def device_name(device: torch.device) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from bioelx_bench_sapbert.training.development import make_development_set, read_queries
-from bioelx_bench_sapbert.training.run import TrainingRequest, train
+from bioelx_bench_sapbert.training.run import TrainingRequest, last_whole_checkpoint, train
 from bioelx_bench_sapbert.training.settings import TrainingSettings
 from safetensors.torch import load_file
 
@@ -215,3 +215,13 @@ def test_bad_development_files_are_refused(small_kb: KnowledgeBase, tmp_path: Pa
     bad.write_text("C9999999||fine\n")
     with pytest.raises(DataError, match="no mention"):
         read_queries(bad, small_kb)
+
+
+def test_a_half_written_checkpoint_is_not_continued_from(tmp_path: Path) -> None:
+    for step, state in ((5, "{}"), (10, '{"log'), (15, None)):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        if state is not None:
+            (folder / "trainer_state.json").write_text(state)
+    assert last_whole_checkpoint(tmp_path) == str(tmp_path / "checkpoint-5")
+    assert [f.name for f in tmp_path.iterdir()] == ["checkpoint-5"]
