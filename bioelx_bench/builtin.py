@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bioelx_bench.declarations import CommandSpec, DatasetSpec, KnowledgeBaseSpec, MetricSpec
+from bioelx_bench.declarations import CommandSpec, DatasetSpec, KnowledgeBaseSpec, MetricSpec, RetrieverSpec
 from bioelx_bench.markers import hookimpl
 
 
@@ -121,6 +121,19 @@ def knowledge_bases() -> list[KnowledgeBaseSpec]:
             factory="bioelx_bench.kb.open_kb:build_open",
             revision="1",
             licence="CC-BY-4.0, CC0-1.0, HPO licence",
+        ),
+    ]
+
+
+@hookimpl
+def retrievers() -> list[RetrieverSpec]:
+    """Fusion of two retrievers of plugins."""
+    return [
+        RetrieverSpec(
+            name="fused",
+            summary="Reciprocal rank fusion of two retrievers, such as sapbert-x and bm25",
+            factory="bioelx_bench.retrievers.fusion:make_fused",
+            options="bioelx_bench.retrievers.fusion:FusionOptions",
         ),
     ]
 

@@ -13,9 +13,9 @@ import pyarrow as pa
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from bioelx_bench.aliases.seen import normalise
 from bioelx_bench.errors import DataError, MissingError, at
 from bioelx_bench.kb.store import KnowledgeBase
+from bioelx_bench.scoring.surface import normalise
 from bioelx_bench_sapbert.training.encoder import NameEncoder, Tokens
 from bioelx_bench_sapbert.training.settings import TrainingSettings
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -14,7 +15,6 @@ from typing import Any, Final
 import numpy as np
 import torch
 from transformers import TrainerCallback
-from transformers.trainer_utils import get_last_checkpoint
 
 from bioelx_bench.aliases.seen import write_seen
 from bioelx_bench.errors import DataError, MissingError, UsageError
@@ -47,6 +47,7 @@ RUN_FILE: Final = "training.json"
 """What was trained on what, with figures: in the finished model folder and, without figures, while it runs."""
 
 WORK_FOLDER: Final = "checkpoints"
+PATIENCE_SECONDS: Final = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,9 +90,11 @@ def train(request: TrainingRequest, environment: Environment) -> dict[str, Any]:
         torch.set_num_threads(settings.threads)
     folder = resolve_model(request.model, environment)
     record = describe(request, folder)
+    main_process = int(os.environ.get("RANK", "0")) == 0
+    if not main_process:
+        await_first_process(request.output, record)
     if (finished := check_output(request.output, record)) is not None:
         return finished
-    main_process = int(os.environ.get("RANK", "0")) == 0
     work = request.output / WORK_FOLDER
     work.mkdir(parents=True, exist_ok=True)
     if main_process:
@@ -151,19 +154,11 @@ def check_output(output: Path, record: dict[str, Any]) -> dict[str, Any] | None:
     Raises:
         UsageError: It holds something else.
     """
-    import json
-
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return None
-    path = output / RUN_FILE
-    try:
-        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except ValueError:
-        found = {}
+    found = read_record(output)
     if found.get("id") == record["id"]:
         return dict(found) if found.get("status") == "finished" else None
-    if int(os.environ.get("RANK", "0")) != 0 and set(os.listdir(output)) <= {WORK_FOLDER}:
-        return None
     changed = [k for k in ("base_model", "kb", "settings", "development") if found.get(k) != record[k]]
     raise UsageError(
         f"the output folder {output} is not empty",
@@ -171,6 +166,25 @@ def check_output(output: Path, record: dict[str, Any]) -> dict[str, Any] | None:
         why=f"it holds a training run that differs in {', '.join(changed)}" if found else "it holds other files",
         mend="choose another folder, or remove that one",
     )
+
+
+def read_record(output: Path) -> dict[str, Any]:
+    """What a folder's `training.json` holds; empty if there is none that can be read."""
+    path = output / RUN_FILE
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def await_first_process(output: Path, record: dict[str, Any]) -> None:
+    """Wait until the first process of several has begun this training in the output folder."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while read_record(output).get("id") != record["id"]:
+        if time.monotonic() > deadline:
+            raise DataError("the first process did not begin this training", where=output)
+        time.sleep(0.2)
 
 
 def pair_rules(kb: KnowledgeBase, settings: TrainingSettings) -> PairRules:
@@ -191,10 +205,10 @@ def pairs_of(
     if main_process and not path.is_file():
         with environment.progress.task("Making pairs"):
             return write_pairs(request.kb, rules, path)
-    deadline = time.monotonic() + 3600
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not path.is_file():
         if time.monotonic() > deadline:
-            raise DataError("the first process wrote no pairs within an hour", where=path)
+            raise DataError("the first process wrote no pairs", where=path)
         time.sleep(0.2)
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
@@ -216,7 +230,7 @@ def fit(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     precision = resolve_precision(settings, device)
     arguments = training_arguments(settings, work, steps, precision, cpu=device.type == "cpu")
-    checkpoint = get_last_checkpoint(str(work))
+    checkpoint = last_whole_checkpoint(work)
     done = int(Path(checkpoint).name.rpartition("-")[2]) if checkpoint else 0
     before = recall_at_1(encoder, tokens, request.kb, development) if development and not done else None
     with environment.progress.task("Training", total=steps * per_step, unit="pairs", done=done * per_step) as bar:
@@ -255,6 +269,19 @@ def fit(
             "trained": recall_at_1(encoder, tokens, request.kb, development),
         }
     return figures
+
+
+def last_whole_checkpoint(work: Path) -> str | None:
+    """The newest checkpoint that was written to its end; half-written ones, left by a kill, are removed."""
+    found = sorted(work.glob("checkpoint-*"), key=lambda folder: int(folder.name.rpartition("-")[2]))
+    for folder in reversed(found):
+        try:
+            json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))  # the Trainer writes it last
+        except (OSError, ValueError):
+            shutil.rmtree(folder, ignore_errors=True)
+            continue
+        return str(folder)
+    return None
 
 
 def device_name(device: torch.device) -> str:

@@ -52,6 +52,7 @@ class TrainingSettings(Options):
     )
     chunk_names: int = runtime_field(64, description="Names encoded at once, sorted by length.", ge=1)
     save_steps: int = runtime_field(500, description="Steps between checkpoints.", ge=1)
+    logging_steps: int = runtime_field(10, description="Steps between losses in the log.", ge=1)
     eval_steps: int = runtime_field(500, description="Steps between Recall@1 on the development set.", ge=1)
     development_names: int = runtime_field(
         10_000, description="Names of the development dictionary beside those of its gold concepts.", ge=0

@@ -152,7 +152,7 @@ def training_arguments(
         save_strategy="steps",
         save_steps=settings.save_steps,
         save_total_limit=2,
-        logging_steps=10,
+        logging_steps=settings.logging_steps,
         logging_strategy="steps",
         logging_nan_inf_filter=False,
         disable_tqdm=True,
