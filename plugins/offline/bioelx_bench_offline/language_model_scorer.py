@@ -152,7 +152,9 @@ class Scorer:
     ) -> tuple[Any, list[int]]:
         """Generate; returns the logits of the first token and all tokens."""
         ids = self._torch.cat([self._ids(segment) for segment in segments], dim=1)
-        sampling = {"do_sample": True, "temperature": temperature} if temperature > 0 else {"do_sample": False}
+        sampling = (
+            {"do_sample": True, "temperature": temperature} if temperature > 0 else {"do_sample": False}
+        )
         with self._torch.random.fork_rng(devices=[]):
             self._torch.manual_seed(seed)
             output = self._model.generate(
@@ -172,8 +174,7 @@ class Scorer:
             return ()
         values, indices = logits.log_softmax(-1).topk(min(top, logits.shape[-1]))
         return tuple(
-            (self._tokenizer.decode([i]), v)
-            for i, v in zip(indices.tolist(), values.tolist(), strict=True)
+            (self._tokenizer.decode([i]), v) for i, v in zip(indices.tolist(), values.tolist(), strict=True)
         )
 
     def _ends(self) -> set[int]:
