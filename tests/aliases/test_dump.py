@@ -32,7 +32,10 @@ def entity(number: int, cui: str | None = None, **more: Any) -> bytes:
             "en": {"language": "en", "value": f"thing {number}"},
             "de": {"language": "de", "value": f"Ding {number}"},
         },
-        "aliases": {"mul": [{"language": "mul", "value": f"T{number}"}], "de": [{"language": "de", "value": "Ä\n"}]},
+        "aliases": {
+            "mul": [{"language": "mul", "value": f"T{number}"}],
+            "de": [{"language": "de", "value": "Ä\n"}],
+        },
         "claims": claims,
         **more,
     }
@@ -99,7 +102,9 @@ def test_every_kind_of_dump_gives_the_same_aliases(
     assert not source.work.exists()
 
 
-def test_standard_input_is_read_as_a_stream(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_input_is_read_as_a_stream(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Stream:
         buffer = io.BytesIO(CONTENT)
 
