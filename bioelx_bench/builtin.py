@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from bioelx_bench.declarations import AliasSourceSpec, CommandSpec, DatasetSpec, KnowledgeBaseSpec, MetricSpec
+from bioelx_bench.declarations import (
+    AliasSourceSpec,
+    CommandSpec,
+    DatasetSpec,
+    KnowledgeBaseSpec,
+    MetricSpec,
+    RetrieverSpec,
+)
 from bioelx_bench.markers import hookimpl
 
 
@@ -76,7 +83,7 @@ def datasets() -> list[DatasetSpec]:
             subsets=("de",),
             splits=("all",),
             revision_splits={"queries": ("test", "dev", "train")},
-            licence="CC-BY-SA",
+            licence="CC-BY-SA (text of Wikipedia); see Zenodo for the annotations",
             homepage="https://doi.org/10.5281/zenodo.8188966",
             context="window",
         ),
@@ -152,6 +159,19 @@ def alias_sources() -> list[AliasSourceSpec]:
 
 
 @hookimpl
+def retrievers() -> list[RetrieverSpec]:
+    """Fusion of two retrievers of plugins."""
+    return [
+        RetrieverSpec(
+            name="fused",
+            summary="Reciprocal rank fusion of two retrievers, such as sapbert-x and bm25",
+            factory="bioelx_bench.retrievers.fusion:make_fused",
+            options="bioelx_bench.retrievers.fusion:FusionOptions",
+        ),
+    ]
+
+
+@hookimpl
 def metrics() -> list[MetricSpec]:
     """Recall@k."""
     return [
@@ -171,6 +191,7 @@ def commands() -> list[CommandSpec]:
         "list": "List datasets, knowledge bases, retrievers, rankers, metrics and presets",
         "plugins": "Show installed plugins, and those set aside with the reason",
         "datasets": "Prepare, verify and show benchmarks",
+        "cards": "Build the dataset cards, and check that they agree",
         "kb": "Build and show knowledge bases",
         "aliases": "Fetch names in many languages for a knowledge base",
         "doctor": "Check this machine, its plugins and models",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -83,9 +84,9 @@ def parse_pairs(pairs: Sequence[str], flag: str) -> dict[str, str]:
         key, equals, value = pair.partition("=")
         key = key.strip().replace("-", "_")
         if not equals or not key:
-            raise UsageError(f"{flag} takes key=value, not {pair!r}", where=f"{flag} {pair}")
+            raise UsageError(f"{flag} takes key=value", where=f"{flag} {shown_pair(pair, '')}".rstrip("="))
         if key in values:
-            raise UsageError(f"the option {key!r} is given twice", where=f"{flag} {pair}")
+            raise UsageError(f"the option {key!r} is given twice", where=f"{flag} {shown_pair(key, value)}")
         values[key] = value
     return values
 
@@ -107,7 +108,7 @@ def validate_options(model: type[Model], values: Mapping[str, Any], component: s
         if key not in known:
             raise UsageError(
                 f"{component} has no option {key!r}{did_you_mean(key, known)}",
-                where=f"{flag} {key}={values[key]}",
+                where=f"{flag} {shown_pair(key, values[key])}",
                 mend="bioelx-bench list --verbose shows each component's options",
             )
     try:
@@ -117,9 +118,17 @@ def validate_options(model: type[Model], values: Mapping[str, Any], component: s
         name = ".".join(str(part) for part in first["loc"]) or "options"
         raise UsageError(
             f"{component}: {first['msg']}",
-            where=f"{flag} {name}={values.get(name, '')}",
+            where=f"{flag} {shown_pair(name, values.get(name, ''))}",
             mend="bioelx-bench list --verbose shows each option's type and default",
         ) from error
+
+
+def shown_pair(key: str, value: Any) -> str:
+    """`key=value` for an error, without the value where it may hold a secret."""
+    if re.search(r"key|token\b|secret|passw|auth|credential|\b(sk|hf|pk)[-_]", f"{key}={value}", re.IGNORECASE):
+        key = key if re.fullmatch(r"\w{1,40}", key) else "..."
+        return f"{key}=[not shown]"
+    return f"{key}={value}"
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:

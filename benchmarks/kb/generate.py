@@ -1,7 +1,7 @@
 """Makes realistic inputs of any size: a plain table of names, and a UMLS release in exact RRF.
 
 Sizes follow UMLS 2020AA: about 4.6 rows a concept, two thirds of them English, a fifth suppressible. Names
-have the lengths and the shared words of real ones, drawn with a fixed seed, so that a file is the same each time.
+have the lengths and the shared words of real ones, drawn with a fixed seed: a file is the same each time.
 """
 
 from __future__ import annotations

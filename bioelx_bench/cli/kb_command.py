@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -18,6 +18,8 @@ NameOption = Annotated[str, typer.Option("--name", help="Name under which runs r
 OutputOption = Annotated[Path, typer.Option("--output", help="New folder for the knowledge base.")]
 LicenceOption = Annotated[str | None, typer.Option("--licence", help="Licence of the files, for the record.")]
 KbArgument = Annotated[str, typer.Argument(metavar="NAME|FOLDER", help="A known name, or a folder.")]
+
+SHOWN_ROWS: Final = 15
 
 
 def make_app() -> typer.Typer:
@@ -123,19 +125,7 @@ def build_umls(
     from bioelx_bench.kb.umls.presets import choose
 
     session: Session = context.obj
-    given = {
-        "languages": languages,
-        "sources": sources,
-        "suppressible": "E,O,Y" if suppressible == "all" else "" if suppressible == "none" else suppressible,
-        "semantic_types": semantic_types,
-    }
-    values: dict[str, Any] = {
-        key: () if value == "all" else tuple(words(value))
-        for key, value in given.items()
-        if value is not None
-    }
-    values |= {"trade_names": trade_names} if trade_names is not None else {}
-    values |= {"definitions": definitions} if definitions is not None else {}
+    values = filter_values(languages, sources, suppressible, semantic_types, trade_names, definitions)
     kb = build_from_umls(
         release,
         name,
@@ -147,6 +137,31 @@ def build_umls(
         progress=session.progress,
     )
     show_kb(session, kb)
+
+
+def filter_values(
+    languages: str | None,
+    sources: str | None,
+    suppressible: str | None,
+    semantic_types: str | None,
+    trade_names: bool | None,
+    definitions: bool | None,
+) -> dict[str, Any]:
+    """The options of `kb build umls` that were given, as values of its filter."""
+    flags = {"all": "E,O,Y", "none": ""}.get(suppressible or "", suppressible)
+    lists = {
+        "languages": languages,
+        "sources": sources,
+        "suppressible": flags,
+        "semantic_types": semantic_types,
+    }
+    values: dict[str, Any] = {
+        key: () if value == "all" else tuple(words(value))
+        for key, value in lists.items()
+        if value is not None
+    }
+    switches = {"trade_names": trade_names, "definitions": definitions}
+    return values | {key: value for key, value in switches.items() if value is not None}
 
 
 def words(text: str) -> list[str]:
@@ -208,9 +223,11 @@ def show_kb(session: Session, kb: KnowledgeBase) -> None:
         console.print(f"{len(kb):,} concepts, {kb.name_count:,} names, {manifest.definitions:,} definitions")
         table = Table("language", "names", "source", "names", box=None)
         languages, sources = counted(manifest.counts, "language:"), counted(manifest.counts, "source:")
-        for row in range(max(len(languages), len(sources))):
+        for row in range(min(SHOWN_ROWS, max(len(languages), len(sources)))):
             table.add_row(*cells(languages, row), *cells(sources, row))
         console.print(table)
+        if (more := max(len(languages), len(sources)) - SHOWN_ROWS) > 0:
+            console.print(f"  … and {more} more rows; --json shows all")
         for key, value in manifest.counts.items():
             if value and not key.startswith(("language:", "source:")):
                 console.print(f"  {key}: {value:,}", markup=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -13,7 +14,8 @@ from bioelx_bench.errors import DataError, at
 LARGEST: Final = 64 << 20
 """Characters that one document may have."""
 
-SEPARATORS: Final = " \t\r\n,"
+SPACE: Final = re.compile(r"[ \t\r\n]*")
+SEPARATORS: Final = re.compile(r"[ \t\r\n,]*")
 
 
 def json_documents(blocks: Iterable[bytes], where: str) -> Iterator[tuple[int, Any]]:
@@ -30,20 +32,18 @@ def json_documents(blocks: Iterable[bytes], where: str) -> Iterator[tuple[int, A
         DataError: The file is not UTF-8, not JSON, cut off, or a document is larger than `LARGEST`.
     """
     stream = TextStream(blocks, where)
-    stream.skip(" \t\r\n")
-    array = stream.text.startswith("[")
+    array = stream.next_character(SPACE) == "["
     if array:
         stream.take(1)
     while True:
-        stream.skip(SEPARATORS if array else " \t\r\n")
-        if not stream.text:
+        character = stream.next_character(SEPARATORS if array else SPACE)
+        if not character:
             if array:
                 raise broken("the array is not closed: the file is cut off", where, stream.line)
             return
-        if array and stream.text.startswith("]"):
+        if array and character == "]":
             stream.take(1)
-            stream.skip(" \t\r\n")
-            if stream.text:
+            if stream.next_character(SPACE):
                 raise broken("there is more after the array", where, stream.line)
             return
         yield stream.line, stream.document()
@@ -53,22 +53,22 @@ class TextStream:
     """Decoded text that is read as it is needed.
 
     Attributes:
-        text: What was read and not yet taken.
-        line: The line on which it starts.
+        line: The line at which reading stands.
     """
 
     def __init__(self, blocks: Iterable[bytes], where: str) -> None:
-        self.text = ""
         self.line = 1
+        self._text = ""
+        self._at = 0
         self._where = where
         self._blocks = iter(blocks)
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
         self._json = json.JSONDecoder()
-        self._ended = False
         self._started = False
+        self._ended = False
 
     def read(self) -> bool:
-        """Add a block to the text; False at the end of the file."""
+        """Add a block to the text, and drop what was taken; False at the end of the file."""
         if self._ended:
             return False
         block = next(self._blocks, None)
@@ -76,48 +76,56 @@ class TextStream:
             refuse_html(block[:256], self._where)
         self._started = True
         self._ended = block is None
+        self._text = self._text[self._at :]
+        self._at = 0
         try:
-            self.text += self._decoder.decode(block or b"", final=self._ended)
+            self._text += self._decoder.decode(block or b"", final=self._ended)
         except UnicodeDecodeError as error:
-            line = self.line + self.text.count("\n") + (block or b"").count(b"\n", 0, error.start)
+            line = self.line + self._text.count("\n") + error.object.count(b"\n", 0, error.start)
             raise broken(f"it is not UTF-8: {error.reason}", self._where, line) from error
         return True
 
-    def skip(self, characters: str) -> None:
-        """Take the leading characters that are among these."""
+    def next_character(self, skipped: re.Pattern[str]) -> str:
+        """The next character that is not skipped, which is not taken; empty at the end of the file."""
         while True:
-            rest = self.text.lstrip(characters)
-            self.take(len(self.text) - len(rest))
-            if self.text or not self.read():
-                return
+            match = skipped.match(self._text, self._at)
+            self.take(match.end() - self._at if match else 0)
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self.read():
+                return ""
 
     def take(self, length: int) -> None:
-        """Drop the first characters."""
-        self.line += self.text.count("\n", 0, length)
-        self.text = self.text[length:]
+        """Go on by some characters."""
+        self.line += self._text.count("\n", self._at, self._at + length)
+        self._at += length
 
     def document(self) -> Any:
-        """Parse the document that the text starts with, reading on until it is whole."""
+        """Parse the document at which reading stands, reading on until it is whole."""
         needed = 0
         while True:
-            if len(self.text) >= needed or self._ended:
+            if len(self._text) - self._at >= needed or self._ended:
                 try:
-                    found, end = self._json.raw_decode(self.text)
+                    found, end = self._json.raw_decode(self._text, self._at)
                 except (ValueError, RecursionError) as error:
                     if self._ended:
-                        why = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-                        line = self.line + (
-                            error.lineno - 1 if isinstance(error, json.JSONDecodeError) else 0
-                        )
-                        raise broken(why, self._where, line) from error
-                    needed = 2 * len(self.text)  # doubling keeps the work of parsing anew linear
+                        raise self.explain(error) from error
+                    needed = 2 * (len(self._text) - self._at)  # doubling keeps parsing anew linear
                 else:
-                    if end < len(self.text) or self._ended or not isinstance(found, (int, float)):
-                        self.take(end)
+                    # A number at the end of a block may go on in the next one.
+                    if end < len(self._text) or self._ended or not isinstance(found, (int, float)):
+                        self.take(end - self._at)
                         return found
-            if len(self.text) > LARGEST:
+            if len(self._text) - self._at > LARGEST:
                 raise broken(f"no document ends within {LARGEST >> 20} MiB", self._where, self.line)
             self.read()
+
+    def explain(self, error: ValueError | RecursionError) -> DataError:
+        """The error for text that the parser refused."""
+        if isinstance(error, json.JSONDecodeError):
+            line = self.line + self._text.count("\n", self._at, error.pos)
+            return broken(error.msg, self._where, line)
+        return broken(str(error), self._where, self.line)
 
 
 def broken(why: str, where: str, line: int) -> DataError:

@@ -182,5 +182,5 @@ def read_meta(folder: Path) -> IndexMeta:
         if found["format"] != FORMAT:
             raise ValueError(f"format {found['format']}, this version reads {FORMAT}")
         return IndexMeta(found["kb"], found["names"], found["revision"], dict(found["languages"]))
-    except (OSError, KeyError, TypeError) as error:
-        raise ValueError(f"{META_FILE}: {error}") from error
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{META_FILE}: {type(error).__name__}: {error}") from error

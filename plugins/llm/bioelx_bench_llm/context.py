@@ -24,9 +24,14 @@ WORD_SLACK: Final = 24
 
 
 def clean(text: str) -> str:
-    """Data as one line: no control characters, single spaces, and nothing that looks like our mark."""
-    shown = "".join(c if c.isprintable() else " " for c in text)
-    return re.sub(r"\s+", " ", re.sub(r"<(\s*/?\s*mention\s*)>", r"(\1)", shown, flags=re.I))
+    """Data as one line: no control characters, single spaces, and nothing that looks like our mark.
+
+    `<|` begins the control tokens of most chat formats, which a server's tokenizer may take for real.
+    """
+    shown = text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+    if "<" in shown:
+        shown = re.sub(r"<(\s*/?\s*mention\s*)>", r"(\1)", shown, flags=re.I).replace("<|", "( |")
+    return re.sub(r"\s+", " ", shown)
 
 
 def size(text: str) -> int:

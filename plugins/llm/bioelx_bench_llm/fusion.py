@@ -50,9 +50,9 @@ def stretch(scores: Sequence[float]) -> list[float]:
 
 def status_of(verdict: Verdict) -> str:
     """`ok`; `repaired` (all candidates judged, something mended); `partial`; `unparsed`; `failed` (no answer)."""
-    said = [e is not None for e in verdict.evidence]
-    if not said or (all(said) and not verdict.repairs):
+    if not verdict.repairs:
         return "ok"
+    said = [e is not None for e in verdict.evidence]
     if all(said):
         return "repaired"
     if any(said):

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 CPU_BATCH: Final = 32
 GPU_BATCH: Final = 128
+FEW: Final = 4
+"""`encode(few=True)` uses batches smaller by this factor: less is filled up where strings are few."""
+
 LEAST_COSINE: Final = 0.99
 """A reduced precision that turns a sampled vector further than this from fp32 is refused."""
 
@@ -87,12 +90,14 @@ class Encoder:
         """Number of components of a vector."""
         return int(self.model.config.hidden_size)
 
-    def encode(self, texts: Sequence[str], task: Task | None = None) -> Vectors:
+    def encode(self, texts: Sequence[str], task: Task | None = None, *, few: bool = False) -> Vectors:
         """Encode strings, each distinct one once.
 
         Args:
             texts: Any number of strings; the empty string is one like others.
             task: A progress bar to move on by one for each distinct string.
+            few: Use smaller batches, for mentions. The last bits of a vector depend on this, so that it must
+                not depend on how many strings come together.
 
         Returns:
             fp32 vectors, shape (len(texts), dimension).
@@ -107,9 +112,10 @@ class Encoder:
         for length, members in group_by_length(tokens):
             start = 0
             while start < len(members):
-                rows = members[start : start + self.batch_size]
+                size = max(1, self.batch_size // FEW) if few else self.batch_size
+                rows = members[start : start + size]
                 ids = np.array([tokens[row] for row in rows], np.int64).reshape(len(rows), length)
-                pooled = self.run_batch(ids)
+                pooled = self.run_batch(ids, size)
                 if pooled is None:
                     continue  # the batch was halved
                 vectors[rows] = pooled
@@ -139,13 +145,13 @@ class Encoder:
         ids: list[list[int]] = encoded["input_ids"]
         return ids
 
-    def run_batch(self, ids: npt.NDArray[np.int64]) -> Vectors | None:
+    def run_batch(self, ids: npt.NDArray[np.int64], size: int) -> Vectors | None:
         """Vectors of strings of one length, or None if memory ran out and the batch size was halved."""
         import torch
 
         try:
             with torch.inference_mode():
-                return self.forward(ids)
+                return self.forward(ids, size)
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -161,13 +167,13 @@ class Encoder:
             torch.cuda.empty_cache()
         return None
 
-    def forward(self, ids: npt.NDArray[np.int64]) -> Vectors:
-        """One pass through the model and pooling, in a batch filled up to `batch_size` rows."""
+    def forward(self, ids: npt.NDArray[np.int64], size: int) -> Vectors:
+        """One pass through the model and pooling, in a batch filled up to `size` rows."""
         import torch
 
         rows = len(ids)
-        if rows < self.batch_size:
-            ids = np.concatenate([ids, np.broadcast_to(ids[:1], (self.batch_size - rows, ids.shape[1]))])
+        if rows < size:
+            ids = np.concatenate([ids, np.broadcast_to(ids[:1], (size - rows, ids.shape[1]))])
         tensor = torch.from_numpy(ids).to(self.device)
         mask = None
         if self.options.pooling == "mean_all_tok":

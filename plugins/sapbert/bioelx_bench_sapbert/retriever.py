@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 
-
 from bioelx_bench.errors import BenchError
 from bioelx_bench.protocols import Environment
 from bioelx_bench.records import Candidate, Mention, Unit
@@ -106,8 +105,10 @@ class DenseRetriever:
             return [[] for _ in mentions]
         texts = [self.query_text(mention) for mention in mentions]
         distinct = list(dict.fromkeys(texts))
-        with self.environment.progress.task("Encoding mentions", total=len(distinct), unit="mentions") as task:
-            queries = self.encoder.encode(distinct, task)
+        with self.environment.progress.task(
+            "Encoding mentions", total=len(distinct), unit="mentions"
+        ) as task:
+            queries = self.encoder.encode(distinct, task, few=True)
         collapse = Collapse(self._kb, self._strings, k, unit)
         found: dict[str, list[Candidate]] = {}
         for number, rows, scores in self._find(queries, collapse):
@@ -142,12 +143,12 @@ class DenseRetriever:
         notes: dict[str, Any] = {"model": self.files.reference, "model_revision": self.files.revision}
         if self._embeddings is not None:
             manifest = self._embeddings.manifest
-            notes |= {
-                "vectors": manifest.rows,
+            notes["vectors"] = {
+                "rows": manifest.rows,
                 "dimension": manifest.dimension,
                 "storage": manifest.dtype,
                 "encoder_precision": manifest.precision,
-                "encoder_batch_halvings": manifest.halvings,
+                "batch_halvings": manifest.halvings,
             }
         if self._ivf is not None:
             notes |= self._ivf.notes()
@@ -156,9 +157,8 @@ class DenseRetriever:
             notes |= {
                 "engine": self._exact.name,
                 "device": str(self._exact.device),
-                "queries": report.queries,
+                "queries_searched": report.queries,
                 "queries_searched_again_in_fp32": report.again,
-                "passes": report.passes,
             }
         return notes
 
@@ -171,5 +171,3 @@ class DenseRetriever:
 def make_retriever(options: DenseOptions, environment: Environment) -> DenseRetriever:
     """Factory of `sapbert` and `sapbert-x`; they differ in the defaults of their options only."""
     return DenseRetriever(options, environment)
-
-
