@@ -163,7 +163,10 @@ def test_babelon_and_synonym_tables_join_through_the_ontology(
     tmp_path: Path, environment: Environment
 ) -> None:
     ontology = write(tmp_path / "hp.obo", OBO)
-    header = "subject_id\tsource_language\ttranslation_language\tpredicate_id\tsource_value\ttranslation_status\ttranslation_value"
+    header = "\t".join(
+        ["subject_id", "source_language", "translation_language", "predicate_id"]
+        + ["source_value", "translation_status", "translation_value"]
+    )
     babelon = write(
         tmp_path / "hp-fr.babelon.tsv",
         header,

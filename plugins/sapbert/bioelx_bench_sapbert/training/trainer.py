@@ -16,6 +16,7 @@ from bioelx_bench.errors import BenchError
 from bioelx_bench.files import write_json
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.progress import Task
+from bioelx_bench_sapbert.hardware import has_fast_bf16
 from bioelx_bench_sapbert.training.loss import PairLoss
 from bioelx_bench_sapbert.training.settings import TrainingSettings
 
@@ -129,11 +130,9 @@ def resolve_precision(settings: TrainingSettings, device: torch.device) -> str:
     """`fp32`, `bf16` or `fp16`: what is asked for, or for `auto` bf16 where the hardware computes it."""
     if settings.precision != "auto":
         return settings.precision
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    if device.type == "cpu":
-        return "bf16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32"
-    return "fp32"
+    if has_fast_bf16(device):
+        return "bf16"
+    return "fp16" if device.type == "cuda" else "fp32"
 
 
 def training_arguments(
