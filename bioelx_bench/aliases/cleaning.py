@@ -38,7 +38,25 @@ SCRIPTS: Final = {
     "he": ("HEBREW",),
     "hi": ("DEVANAGARI",),
     **dict.fromkeys(
-        ("en", "de", "fr", "es", "it", "pt", "nl", "fi", "sv", "da", "no", "nb", "pl", "cs", "tr", "hu", "ro"),
+        (
+            "en",
+            "de",
+            "fr",
+            "es",
+            "it",
+            "pt",
+            "nl",
+            "fi",
+            "sv",
+            "da",
+            "no",
+            "nb",
+            "pl",
+            "cs",
+            "tr",
+            "hu",
+            "ro",
+        ),
         ("LATIN",),
     ),
 }
@@ -141,5 +159,3 @@ def merge(raw: Path, target: Path, options: CleaningOptions, counts: Counter[str
             "TO ? (FORMAT parquet, COMPRESSION zstd)",
             [str(target)],
         )
-
-

@@ -1,4 +1,4 @@
-"""From identifiers of other vocabularies to CUIs: the cross-references through which aliases join a knowledge base."""
+"""From identifiers of other vocabularies to CUIs: through these, aliases join a knowledge base."""
 
 from __future__ import annotations
 

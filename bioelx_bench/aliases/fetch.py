@@ -49,7 +49,9 @@ def fetch_aliases(
         BenchError: The source cannot be read further, or the disk is full. The same call continues.
     """
     if output.suffix != ".parquet":
-        raise UsageError("the alias table is a Parquet file", where=f"--output {output}", mend="name it .parquet")
+        raise UsageError(
+            "the alias table is a Parquet file", where=f"--output {output}", mend="name it .parquet"
+        )
     if output.exists():
         raise UsageError(
             f"{output} exists", where=f"--output {output}", mend="choose another name, or remove it"

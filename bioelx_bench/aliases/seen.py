@@ -2,8 +2,9 @@
 
 A model folder that training made holds `seen_aliases.npy`: sorted unique uint64 values, each the first eight
 bytes (little-endian) of the BLAKE2b hash, with a digest of eight bytes, of the UTF-8 text normalised by
-`bioelx_bench.scoring.surface.normalise` (NFKC, case folded, runs of spaces as one). Two different texts share a value with probability 2^-64 a pair, so for 10 million aliases and
-10,000 mentions a mention is wrongly called seen with probability below 1e-8.
+`bioelx_bench.scoring.surface.normalise` (NFKC, case folded, runs of spaces as one). Two different texts share a
+value with probability 2^-64, so with 10 million aliases and 10,000 mentions a mention is wrongly called seen with
+probability below 1e-8.
 """
 
 from __future__ import annotations

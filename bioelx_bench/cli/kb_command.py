@@ -30,6 +30,7 @@ def make_app() -> typer.Typer:
     build.command("obo")(build_obo)
     build.command("umls")(build_umls)
     app.add_typer(build, name="build")
+    app.command("add-aliases")(add_aliases)
     app.command("show")(show)
     app.command("concept")(concept)
     app.command("list")(list_known)
@@ -166,6 +167,35 @@ def filter_values(
 def words(text: str) -> list[str]:
     """Words with commas between, without repeats."""
     return list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+
+
+def add_aliases(
+    context: typer.Context,
+    kb: KbArgument,
+    tables: Annotated[list[Path], typer.Argument(help="Alias tables, as `aliases fetch` writes them.")],
+    name: NameOption,
+    output: OutputOption,
+    languages: Annotated[
+        str, typer.Option("--languages", help="Languages to take, commas between; by default all.")
+    ] = "",
+    new_concepts: Annotated[
+        bool, typer.Option("--new-concepts", help="Also take aliases of concepts that are not in it.")
+    ] = False,
+) -> None:
+    """Make a new knowledge base with the names of an existing one and aliases; the old one stays as it is."""
+    from bioelx_bench.aliases.enrich import add_aliases as enrich
+
+    session: Session = context.obj
+    made = enrich(
+        open_kb(session, kb),
+        tables,
+        words(languages),
+        name,
+        output,
+        new_concepts=new_concepts,
+        progress=session.progress,
+    )
+    show_kb(session, made)
 
 
 def show(context: typer.Context, kb: KbArgument) -> None:

@@ -12,7 +12,9 @@ from bioelx_bench.options import Options, runtime_field
 class LanguageOptions(Options):
     """Options that every source of several languages has."""
 
-    languages: str = Field("", description="Languages with commas between, such as de,fr,mul; empty means all.")
+    languages: str = Field(
+        "", description="Languages with commas between, such as de,fr,mul; empty means all."
+    )
 
     def wanted(self) -> frozenset[str]:
         """The languages as a set; empty means all."""
@@ -23,7 +25,8 @@ class WikidataOptions(LanguageOptions):
     """How Wikidata items are joined to concepts."""
 
     properties: str = Field(
-        "P2892", description="Properties that join items to concepts, commas between; beside P2892 they need a crosswalk."
+        "P2892",
+        description="Properties that join items to concepts, commas between; beside P2892 they need a crosswalk.",
     )
     crosswalk: Path | None = Field(
         None, description="Identifiers of other vocabularies: TSV (vocabulary, id, cui) or MRCONSO.RRF."
@@ -41,9 +44,12 @@ class SparqlOptions(WikidataOptions):
     endpoint: str = Field("https://query.wikidata.org/sparql", description="URL of the SPARQL endpoint.")
     kb: str = Field("open", description="Knowledge base whose concepts are asked for: NAME or FOLDER.")
     user_agent: str = Field(
-        "bioelx-bench (https://pypi.org/project/bioelx-bench/)", description="Name and contact, as the service asks."
+        "bioelx-bench (https://pypi.org/project/bioelx-bench/)",
+        description="Name and contact, as the service asks.",
     )
-    page: int = runtime_field(150, ge=1, le=2000, description="Identifiers asked for at once; halved on time-outs.")
+    page: int = runtime_field(
+        150, ge=1, le=2000, description="Identifiers asked for at once; halved on time-outs."
+    )
     timeout: float = runtime_field(90.0, gt=0, description="Seconds to wait for an answer.")
     pause: float = runtime_field(0.2, ge=0, description="Seconds between requests.")
     retries: int = runtime_field(6, ge=0, description="Attempts after the first, for each page.")
@@ -67,7 +73,8 @@ class HubOptions(LanguageOptions):
     language_column: str = Field("lang", description="Column of the language.")
     name_column: str = Field("label", description="Column of the name; a list gives a name for each element.")
     crosswalk: Path | None = Field(
-        None, description="TSV (vocabulary, id, cui) with the vocabulary `wikidata`; without it items must be CUIs."
+        None,
+        description="TSV (vocabulary, id, cui) with the vocabulary `wikidata`; without it items must be CUIs.",
     )
 
 
@@ -93,5 +100,7 @@ class OboOptions(Options):
 class TableOptions(LanguageOptions):
     """Options of `table`."""
 
-    file: Path = Field(description="TSV, CSV or Parquet with cui, lang, name and, if you like, source, preferred.")
+    file: Path = Field(
+        description="TSV, CSV or Parquet with cui, lang, name and, if you like, source, preferred."
+    )
     source: str = Field("table", description="Source of rows that name none.")

@@ -79,9 +79,7 @@ def concepts_of(
         return
     for name in sorted(properties, key=lambda p: (p != "P2892", p)):
         found = [
-            cui
-            for value in claim_values(claims.get(name))
-            for cui in crosswalk.cuis(PROPERTIES[name], value)
+            cui for value in claim_values(claims.get(name)) for cui in crosswalk.cuis(PROPERTIES[name], value)
         ]
         yield from ((cui, name) for cui in found)
         if found:

@@ -123,10 +123,8 @@ class WikidataDump:
         ):
             if position and stream.seek(position) != position:
                 raise DataError("the dump is shorter than before", where=self.path)
-            blocks = 0
-            for found, reached in self.read(stream, position, task):
+            for blocks, (found, reached) in enumerate(self.read(stream, position, task), 1):
                 waiting += found
-                blocks += 1
                 if blocks % COMMIT_BLOCKS == 0 and reached > position:
                     self.commit(log, waiting, reached)
                     yield from waiting

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -121,7 +120,7 @@ def train(request: TrainingRequest, environment: Environment) -> dict[str, Any]:
         return record
     report = {**record, "status": "finished", "pairs": len(pairs), **figures}
     report["pair_shares"] = pair_shares(order, groups, crossing)
-    finish(request, encoder, tokenizer, rules, report)
+    finish(request, encoder, tokenizer, report)
     return report
 
 
@@ -163,7 +162,9 @@ def check_output(output: Path, record: dict[str, Any]) -> dict[str, Any] | None:
     raise UsageError(
         f"the output folder {output} is not empty",
         where=f"--output {output}",
-        why=f"it holds a training run that differs in {', '.join(changed)}" if found else "it holds other files",
+        why=f"it holds a training run that differs in {', '.join(changed)}"
+        if found
+        else "it holds other files",
         mend="choose another folder, or remove that one",
     )
 
@@ -233,7 +234,9 @@ def fit(
     checkpoint = last_whole_checkpoint(work)
     done = int(Path(checkpoint).name.rpartition("-")[2]) if checkpoint else 0
     before = recall_at_1(encoder, tokens, request.kb, development) if development and not done else None
-    with environment.progress.task("Training", total=steps * per_step, unit="pairs", done=done * per_step) as bar:
+    with environment.progress.task(
+        "Training", total=steps * per_step, unit="pairs", done=done * per_step
+    ) as bar:
         callbacks: list[TrainerCallback] = [BarCallback(bar, per_step)]
         if development:
             callbacks.append(
@@ -276,7 +279,9 @@ def last_whole_checkpoint(work: Path) -> str | None:
     found = sorted(work.glob("checkpoint-*"), key=lambda folder: int(folder.name.rpartition("-")[2]))
     for folder in reversed(found):
         try:
-            json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))  # the Trainer writes it last
+            json.loads(
+                (folder / "trainer_state.json").read_text(encoding="utf-8")
+            )  # the Trainer writes it last
         except (OSError, ValueError):
             shutil.rmtree(folder, ignore_errors=True)
             continue
@@ -286,7 +291,11 @@ def last_whole_checkpoint(work: Path) -> str | None:
 
 def device_name(device: torch.device) -> str:
     """The device, for the card."""
-    return torch.cuda.get_device_name() if device.type == "cuda" else f"CPU ({torch.backends.cpu.get_cpu_capability()})"
+    return (
+        torch.cuda.get_device_name()
+        if device.type == "cuda"
+        else f"CPU ({torch.backends.cpu.get_cpu_capability()})"
+    )
 
 
 def pair_shares(order: PairOrder, groups: Any, crossing: Any) -> dict[str, Any]:
@@ -298,7 +307,7 @@ def pair_shares(order: PairOrder, groups: Any, crossing: Any) -> dict[str, Any]:
     }
 
 
-def trained_texts(kb: KnowledgeBase, rules: PairRules, pairs_file: Path) -> list[str]:
+def trained_texts(kb: KnowledgeBase, pairs_file: Path) -> list[str]:
     """The names that occur in pairs."""
     import pyarrow as pa
 
@@ -308,7 +317,7 @@ def trained_texts(kb: KnowledgeBase, rules: PairRules, pairs_file: Path) -> list
 
 
 def finish(
-    request: TrainingRequest, encoder: NameEncoder, tokenizer: Any, rules: PairRules, report: dict[str, Any]
+    request: TrainingRequest, encoder: NameEncoder, tokenizer: Any, report: dict[str, Any]
 ) -> None:
     """Write model, tokenizer, hashes of the aliases, pooling and card; `training.json` last."""
     output, settings = request.output, request.settings
@@ -320,7 +329,7 @@ def finish(
     if not settings.lora_rank:
         tokenizer.save_pretrained(output)
     work = output / WORK_FOLDER
-    report["seen_aliases"] = write_seen(trained_texts(request.kb, rules, work / "pairs.npy"), output)
+    report["seen_aliases"] = write_seen(trained_texts(request.kb, work / "pairs.npy"), output)
     write_json(
         output / "encoding.json",
         {

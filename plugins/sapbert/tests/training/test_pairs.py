@@ -19,7 +19,10 @@ MakeKb = Callable[[list[tuple[str, str, str]]], KnowledgeBase]
 
 def texts_of(kb: KnowledgeBase, rules: PairRules) -> list[tuple[str, frozenset[str]]]:
     return [
-        (kb.concept_id(int(kb.name_concepts[a])), frozenset((kb.name_text(a).lower(), kb.name_text(b).lower())))
+        (
+            kb.concept_id(int(kb.name_concepts[a])),
+            frozenset((kb.name_text(a).lower(), kb.name_text(b).lower())),
+        )
         for block in make_pairs(kb, rules)
         for a, b in block.tolist()
     ]

@@ -61,7 +61,9 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(base_model: Path, small_kb: KnowledgeBase, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def uninterrupted(
+    base_model: Path, small_kb: KnowledgeBase, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     folder = tmp_path_factory.mktemp("whole") / "model"
     train(request(base_model, small_kb, folder), Environment(cache=Cache(folder.parent / "cache")))
     return folder
@@ -111,7 +113,12 @@ def start(path: Path, arguments: list[str], model: Path, kb: KnowledgeBase, **ch
         "settings": {**SETTINGS, **changes},
     }
     (path / "given.json").write_text(json.dumps(given))
-    command = [sys.executable, *arguments, str(Path(__file__).with_name("two_ranks.py")), str(path / "given.json")]
+    command = [
+        sys.executable,
+        *arguments,
+        str(Path(__file__).with_name("two_ranks.py")),
+        str(path / "given.json"),
+    ]
     environ = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, env=environ, start_new_session=True, stderr=subprocess.PIPE, text=True)
 
@@ -154,7 +161,8 @@ def test_lora_writes_an_adapter_that_names_its_base(
     base_model: Path, small_kb: KnowledgeBase, environment: Environment, tmp_path: Path
 ) -> None:
     report = train(
-        request(base_model, small_kb, tmp_path / "adapter", lora_rank=4, steps=4, gradient_cache=True), environment
+        request(base_model, small_kb, tmp_path / "adapter", lora_rank=4, steps=4, gradient_cache=True),
+        environment,
     )
     config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == str(base_model)
