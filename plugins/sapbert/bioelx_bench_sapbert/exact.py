@@ -10,6 +10,7 @@ fp32 with a wider list, until it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -136,7 +137,7 @@ class ExactSearch:
         else:
             products = Fp32Products(queries, self._statistics, self.device)
         kept = Kept(len(queries), width, self.device)
-        with torch.inference_mode():
+        with torch.inference_mode(), one_torch_thread(self.device.type == "cpu" and not bf16):
             for first, block in self.embeddings.blocks(self.block_sizes(width)):
                 kept.add(products, products.multiply(block), first)
                 products.set_thresholds(kept.bounds[:, -1])
@@ -168,6 +169,24 @@ class ExactSearch:
             vectors = self._matrix[rows[number][found]]
             scores[number, found] = vectors.astype(np.float64) @ query.astype(np.float64)
         return scores
+
+
+@contextmanager
+def one_torch_thread(wanted: bool) -> Iterator[None]:
+    """Let torch use one thread for a while.
+
+    The fp32 products on a CPU are numpy's, with threads of its own; torch's would spin beside them, which costs
+    more than they save on the little that is left to do.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    if wanted:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class Kept:
