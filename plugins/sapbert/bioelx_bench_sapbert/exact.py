@@ -2,8 +2,8 @@
 
 The matrix is read once for many queries, a block at a time. A quick product (bf16 where that is fast) gives an
 upper bound on each true product; each query keeps the `width` vectors with the greatest bounds. Their true
-products are then computed in fp64 and rounded to fp32. If a query's k-th candidate is above the greatest bound of what
-was left out, nothing left out can reach it: the result is proven. Otherwise the query is searched again in
+products are then computed in fp64 and rounded to fp32. If a query's k-th candidate is above the greatest bound
+of what was left out, nothing left out can reach it: the result is proven. Otherwise the query is searched again in
 fp32 with a wider list, until it is.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt

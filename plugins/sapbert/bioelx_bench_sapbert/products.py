@@ -75,7 +75,9 @@ class Fp32Products:
         if self._out.numel() < size:
             self._out = torch.empty(size, device=self._device)
         out = self._out[:size].view(len(self._queries), len(block))
-        if self._device.type == "cpu":  # numpy's OpenBLAS is faster than torch's MKL on AMD, and alike on Intel
+        if (
+            self._device.type == "cpu"
+        ):  # numpy's OpenBLAS is faster than torch's MKL on AMD, and alike on Intel
             np.matmul(self._queries.numpy(), stored.numpy().T, out=out.numpy())
             return out
         return torch.mm(self._queries, stored.T, out=out)
