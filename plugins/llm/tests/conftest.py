@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bioelx_bench_llm.options import LlmOptions
+from bioelx_bench_llm.ranker import LlmRanker
 
 from bioelx_bench.cache import Cache
 from bioelx_bench.progress import Progress
 from bioelx_bench.protocols import Environment
-from bioelx_bench_llm.options import LlmOptions
-from bioelx_bench_llm.ranker import LlmRanker
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the modules beside the tests
 
@@ -23,7 +23,14 @@ Make = Callable[..., LlmRanker]
 @pytest.fixture(autouse=True)
 def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the user's keys, endpoints or proxies."""
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE", "OLLAMA_API_BASE", "HTTP_PROXY", "http_proxy"):
+    for name in (
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+        "OPENAI_API_BASE",
+        "OLLAMA_API_BASE",
+        "HTTP_PROXY",
+        "http_proxy",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -130,10 +130,8 @@ class Server:
         if fault == "stall":
             await asyncio.sleep(do.stall)
             return False
-        if path.endswith("/rerank"):
-            answer = rerank_answer(request, fault)
-        else:
-            answer = chat_answer(request, fault, do.echo)
+        rerank = path.endswith("/rerank")
+        answer = rerank_answer(request, fault) if rerank else chat_answer(request, fault, do.echo)
         if fault == "truncated_body":
             data = json.dumps(answer).encode()[:-20]
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n")

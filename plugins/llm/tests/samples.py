@@ -10,7 +10,9 @@ def items(count: int, candidates: int = 10) -> list[tuple[Mention, list[Candidat
     """Mentions that each have their own candidates."""
     return [
         (
-            make_mention(f"Herzinfarkt {i}", "de", number=i, context="Der Patient litt an {} und bekam Aspirin."),
+            make_mention(
+                f"Herzinfarkt {i}", "de", number=i, context="Der Patient litt an {} und bekam Aspirin."
+            ),
             [Candidate(f"C{j:07d}", 1.0 - j / 20, f"concept {i} {j}") for j in range(candidates)],
         )
         for i in range(count)

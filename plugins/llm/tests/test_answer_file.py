@@ -7,12 +7,12 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from bioelx_bench_llm.answers import Answer, AnswerFile, open_answers
+from bioelx_bench_llm.requests import Request
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bioelx_bench.errors import DataError, MissingError
-from bioelx_bench_llm.answers import Answer, AnswerFile, open_answers
-from bioelx_bench_llm.requests import Request
 
 ANSWERS = st.builds(
     Answer,
@@ -108,7 +108,9 @@ def test_a_key_covers_all_an_answer_depends_on() -> None:
         request.key("m", "e", {"temperature": 1}),
         Request(messages=request.messages, max_tokens=2, top_logprobs=20).key("m", "e", {"temperature": 0}),
         Request(messages=request.messages, max_tokens=1).key("m", "e", {"temperature": 0}),
-        Request(messages=request.messages, max_tokens=1, top_logprobs=20, seed=1).key("m", "e", {"temperature": 0}),
+        Request(messages=request.messages, max_tokens=1, top_logprobs=20, seed=1).key(
+            "m", "e", {"temperature": 0}
+        ),
         Request(query="a", documents=["b"]).key("m", "e", {"temperature": 0}),
         Request(query="a", documents=["c"]).key("m", "e", {"temperature": 0}),
     }

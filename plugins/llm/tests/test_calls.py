@@ -7,12 +7,12 @@ import time
 from typing import Any
 
 import pytest
+from bioelx_bench_llm.failures import retry_after
+from bioelx_bench_llm.options import LlmOptions
 from protocol_server import Behaviour, Running
 from samples import items
 
 from bioelx_bench.errors import BenchError, MissingError, UsageError
-from bioelx_bench_llm.failures import retry_after
-from bioelx_bench_llm.options import LlmOptions
 
 
 def test_answers_are_asked_for_once_and_shared_by_runs(make: Any) -> None:
@@ -82,8 +82,7 @@ def test_max_cost_stops_with_everything_kept(make: Any) -> None:
         found = []
         ranker = make(**options, **prices, max_cost=1.0)
         with pytest.raises(BenchError, match="US dollars are spent"):
-            for ranking in ranker.rank_many(items(50)):
-                found.append(ranking)
+            found.extend(ranker.rank_many(items(50)))
         spent = sum(r.usage.cost_usd for r in found)
         assert found and spent == pytest.approx(ranker.notes()["paid_usd"])
         assert 1.0 <= spent < 1.0 + 2 * max(r.usage.cost_usd for r in found)
@@ -197,17 +196,19 @@ def test_options_that_cannot_be_are_refused(values: dict[str, Any]) -> None:
         LlmOptions(model="openai/x", **values)
 
 
-class Response(Exception):
+class RefusedError(Exception):
     def __init__(self, value: str) -> None:
         self.response = self
         self.headers = {"retry-after": value}
 
 
-@pytest.mark.parametrize(("value", "seconds"), [("2", 2.0), ("0.5", 0.5), ("-3", 0.0), ("x", None), ("nan", None), ("inf", 3600.0)])
+@pytest.mark.parametrize(
+    ("value", "seconds"), [("2", 2.0), ("0.5", 0.5), ("-3", 0.0), ("x", None), ("nan", None), ("inf", 3600.0)]
+)
 def test_retry_after_is_read(value: str, seconds: float | None) -> None:
-    assert retry_after(Response(value)) == seconds
+    assert retry_after(RefusedError(value)) == seconds
 
 
 def test_retry_after_may_be_a_date() -> None:
-    found = retry_after(Response("Wed, 21 Oct 2099 07:28:00 GMT"))
+    found = retry_after(RefusedError("Wed, 21 Oct 2099 07:28:00 GMT"))
     assert found == 3600.0

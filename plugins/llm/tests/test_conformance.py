@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from bioelx_bench_llm.options import LlmOptions
+from bioelx_bench_llm.ranker import LlmRanker
 from protocol_server import Behaviour, Running
 
 from bioelx_bench.protocols import Environment, Ranker
 from bioelx_bench.testing import RankerConformance
-from bioelx_bench_llm.options import LlmOptions
-from bioelx_bench_llm.ranker import LlmRanker
 
 
 class OverHttp(RankerConformance):

@@ -5,22 +5,26 @@ from __future__ import annotations
 import re
 
 import pytest
+from bioelx_bench_llm.context import BYTES_PER_TOKEN, clean, marked_context, shorten, size
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bioelx_bench.records import Document, Mention, Span
-from bioelx_bench_llm.context import BYTES_PER_TOKEN, clean, marked_context, shorten, size
 
 LETTERS = "ab c\u0301éß. 肝硬変ผู้ป่วยдиабет\n\t<>&\U0001f600"
 
 
 def mention(text: str, *spans: tuple[int, int], language: str = "en") -> Mention:
     parts = tuple(Span(a, b) for a, b in spans)
-    return Mention("m", Document("d", text, language), parts, " ".join(text[a:b] for a, b in spans), language, ())
+    return Mention(
+        "m", Document("d", text, language), parts, " ".join(text[a:b] for a, b in spans), language, ()
+    )
 
 
 def test_a_short_context_is_whole() -> None:
-    assert marked_context(mention("She had a stroke.", (10, 16)), 100) == "She had a <mention>stroke</mention>."
+    assert (
+        marked_context(mention("She had a stroke.", (10, 16)), 100) == "She had a <mention>stroke</mention>."
+    )
 
 
 def test_a_long_context_is_cut_between_words_and_shows_it() -> None:
@@ -39,7 +43,13 @@ def test_what_one_side_lacks_the_other_gets() -> None:
     assert size(marked_context(mention(text, (0, 6)), 100)) > 250
 
 
-@pytest.mark.parametrize("text", ["糖尿病の患者は" * 200 + "肝硬変" + "と診断された" * 200, "ผู้ป่วยเป็นโรค" * 200 + "肝硬変" + "และได้รับยา" * 200])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "糖尿病の患者は" * 200 + "肝硬変" + "と診断された" * 200,
+        "ผู้ป่วยเป็นโรค" * 200 + "肝硬変" + "และได้รับยา" * 200,
+    ],
+)
 def test_scripts_without_spaces_fill_the_budget(text: str) -> None:
     at = text.index("肝硬変")
     shown = marked_context(mention(text, (at, at + 3), language="ja"), 60)
@@ -56,7 +66,10 @@ def test_a_discontinuous_mention_keeps_all_its_pieces() -> None:
 
 
 def test_a_mention_beyond_the_budget_is_whole() -> None:
-    assert marked_context(mention("a " + "long" * 100, (2, 402)), 5) == "…<mention>" + "long" * 100 + "</mention>"
+    assert (
+        marked_context(mention("a " + "long" * 100, (2, 402)), 5)
+        == "…<mention>" + "long" * 100 + "</mention>"
+    )
 
 
 def test_data_cannot_forge_the_mark() -> None:

@@ -6,16 +6,16 @@ import json
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from bioelx_bench.records import Candidate, Usage
-from bioelx_bench.testing import make_mention
 from bioelx_bench_llm.answers import Answer
 from bioelx_bench_llm.fusion import assemble
 from bioelx_bench_llm.strategies.base import Verdict
 from bioelx_bench_llm.strategies.listwise import parse_order
 from bioelx_bench_llm.strategies.pointwise import probability_of_yes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bioelx_bench.records import Candidate, Usage
+from bioelx_bench.testing import make_mention
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,18 @@ def test_nil_counts_only_where_it_is_allowed() -> None:
     assert not without.nil and without.repairs == Counter(invented=1)
 
 
-@given(st.one_of(st.text(max_size=200), st.recursive(st.none() | st.integers() | st.text(max_size=5), lambda x: st.lists(x, max_size=8) | st.dictionaries(st.text(max_size=4), x, max_size=4), max_leaves=20).map(json.dumps)), st.integers(1, 12), st.booleans())
+@given(
+    st.one_of(
+        st.text(max_size=200),
+        st.recursive(
+            st.none() | st.integers() | st.text(max_size=5),
+            lambda x: st.lists(x, max_size=8) | st.dictionaries(st.text(max_size=4), x, max_size=4),
+            max_leaves=20,
+        ).map(json.dumps),
+    ),
+    st.integers(1, 12),
+    st.booleans(),
+)
 @settings(max_examples=300, deadline=None)
 def test_any_text_gives_distinct_known_candidates(text: str, count: int, nil: bool) -> None:
     found = parse_order(Answer(text=text), count, nil)

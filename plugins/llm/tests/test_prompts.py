@@ -6,17 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bioelx_bench_llm.cards import Card, Cards
+from bioelx_bench_llm.names import default_prompt, default_strategy, match_litellm
+from bioelx_bench_llm.prompts import load_prompt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bioelx_bench.errors import DataError, MissingError, UsageError
 from bioelx_bench.records import Candidate
 from bioelx_bench.testing import make_knowledge_base
-from bioelx_bench_llm.cards import Card, Cards
-from bioelx_bench_llm.names import default_prompt, default_strategy, match_litellm
-from bioelx_bench_llm.prompts import load_prompt
 
-VALUES: dict[str, Any] = {"mention": "stroke", "context": "a <mention>stroke</mention>", "language": "en", "nil": False}
+VALUES: dict[str, Any] = {
+    "mention": "stroke",
+    "context": "a <mention>stroke</mention>",
+    "language": "en",
+    "nil": False,
+}
 CARD = Card("apoplexy", ("stroke", "CVA"), ("T047",), "A sudden event.")
 
 
@@ -54,7 +59,8 @@ def test_a_users_file_is_hashed_and_sandboxed(tmp_path: Path) -> None:
     file.write_text(file.read_text() + " ")
     assert load_prompt(str(file), "pointwise").sha256 != before
     file.write_text(
-        "{% block system %}{% endblock %}{% block user %}{{ mention.__class__.__mro__[1].__subclasses__() }}{% endblock %}"
+        "{% block system %}{% endblock %}"
+        "{% block user %}{{ mention.__class__.__mro__[1].__subclasses__() }}{% endblock %}"
     )
     with pytest.raises(DataError, match="unsafe"):
         load_prompt(str(file), "pointwise").messages(VALUES)
@@ -106,7 +112,9 @@ def test_the_strategy_follows_from_the_models_name(model: str, strategy: Any, pr
     assert default_prompt(model, strategy) == prompt
 
 
-@pytest.mark.parametrize("name", ["openai/x", "hosted_vllm/a/b", "gpt-4o", "o3", "claude-3-5-haiku", "ollama_chat/llama3:8b"])
+@pytest.mark.parametrize(
+    "name", ["openai/x", "hosted_vllm/a/b", "gpt-4o", "o3", "claude-3-5-haiku", "ollama_chat/llama3:8b"]
+)
 def test_model_ids_are_taken_as_they_are(name: str) -> None:
     assert match_litellm(name) == {"model": name}
 

@@ -13,11 +13,11 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from bioelx_bench_llm.redaction import LOOKS_LIKE_KEY, Redactor
 from protocol_server import Behaviour, Running
 from samples import items
 
 from bioelx_bench.errors import BenchError
-from bioelx_bench_llm.redaction import LOOKS_LIKE_KEY, Redactor
 
 KEY = "planted/Key+0123456789=abcDEF"
 FORMS = (KEY, KEY[:14], quote(KEY, safe=""), base64.b64encode(KEY.encode()).decode().rstrip("="))

@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
+from bioelx_bench_llm.options import LlmOptions
+from bioelx_bench_llm.providers import LocalProvider
+from bioelx_bench_llm.ranker import LlmRanker
 from pydantic import Field
 
 from bioelx_bench.errors import MissingError
 from bioelx_bench.models import resolve_model
 from bioelx_bench.options import runtime_field
 from bioelx_bench.protocols import Environment
-from bioelx_bench_llm.options import LlmOptions
-from bioelx_bench_llm.providers import LocalProvider
-from bioelx_bench_llm.ranker import LlmRanker
-from bioelx_bench_offline.names import PREFIX
 from bioelx_bench_offline.language_model_files import model_revision, ready_folder, smollm2_file
+from bioelx_bench_offline.names import PREFIX
 
 EMBEDDED: Final = "local:smollm2"
 

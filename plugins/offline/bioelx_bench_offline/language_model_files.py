@@ -84,15 +84,13 @@ def unpack_gguf(source: Path, folder: Path) -> None:
     """Write a GGUF file as a Hugging Face folder with bfloat16 weights."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
 
     shutil.rmtree(folder)  # an earlier, interrupted attempt
     folder.mkdir()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    quiet_transformers()
     try:
         tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name, local_files_only=True)
-        model = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             source.parent,
             gguf_file=source.name,
             dtype=torch.float32,
@@ -108,6 +106,15 @@ def unpack_gguf(source: Path, folder: Path) -> None:
         ) from error
     tokenizer.save_pretrained(folder)
     model.to(torch.bfloat16).save_pretrained(folder)
+
+
+def quiet_transformers() -> None:
+    """Keep transformers' own bars and warnings off stderr, where ours are."""
+    from transformers.utils import logging
+
+    talk: Any = logging
+    talk.set_verbosity_error()
+    talk.disable_progress_bar()
 
 
 def unpacking_arguments() -> dict[str, Any]:

@@ -12,8 +12,11 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
+
+from bioelx_bench_offline.language_model_files import quiet_transformers
 
 STARTS_KEPT: Final = 12
 """Starts of prompts whose keys and values are kept: tens of megabytes each for models of a few billion
@@ -53,20 +56,18 @@ class Scorer:
     def __init__(self, folder: Path, device: str, dtype: str) -> None:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
-        from transformers.utils import logging
 
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
+        quiet_transformers()
         self._torch = torch
         self._device = choose_device(device)
         self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        self._model: Any = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=getattr(torch, choose_dtype(dtype, self._device)),
             local_files_only=True,
             use_safetensors=True,
         )
-        self._model.to(self._device).eval()
+        self._model = model.to(self._device).eval()
         self._starts: OrderedDict[tuple[str, ...], Any] = OrderedDict()
 
     def generate(
@@ -123,7 +124,7 @@ class Scorer:
             return [text]
         paragraph = content.rfind("\n\n")
         cuts = [0, at, *([at + paragraph + 2] if paragraph > 0 else []), len(text)]
-        return [text[a:b] for a, b in zip(cuts, cuts[1:], strict=False) if b > a]
+        return [text[a:b] for a, b in pairwise(cuts) if b > a]
 
     def _ids(self, text: str) -> Any:
         coded = self._tokenizer(text, add_special_tokens=False, return_tensors="pt")

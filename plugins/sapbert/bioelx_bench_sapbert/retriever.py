@@ -133,6 +133,13 @@ class DenseRetriever:
             self._exact = ExactSearch(self._embeddings, device, bf16=has_fast_bf16(device))
         return self._exact
 
+    def trained_on(self, texts: Sequence[str]) -> list[bool] | None:
+        """Whether each text is among the aliases that the model was trained on; None if its folder does not say."""
+        from bioelx_bench.aliases.seen import read_seen
+
+        seen = read_seen(self.files.folder)
+        return None if seen is None else seen.flags(texts)
+
     def query_text(self, mention: Mention) -> str:
         """The string of a mention that is encoded."""
         return mention.text.lower() if self.options.lowercase == "both" else mention.text

@@ -55,6 +55,6 @@ def probability_of_yes(answer: Answer) -> tuple[float | None, str | None]:
 
 
 def log_sum(values: list[float]) -> float:
-    """log of the sum of exp, without overflow."""
+    """Logarithm of the sum of exponentials, without overflow."""
     top = max(values)
     return top + math.log(sum(math.exp(value - top) for value in values))

@@ -1,0 +1,100 @@
+"""What `doctor --ranker NAME` checks: the key is set, the endpoint answers, log-probabilities come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from bioelx_bench.errors import BenchError
+from bioelx_bench.protocols import Check, Environment
+from bioelx_bench_llm.answers import Answer
+from bioelx_bench_llm.endpoint import Endpoint, import_litellm, is_loopback
+from bioelx_bench_llm.failures import CallError
+from bioelx_bench_llm.loop import Loop
+from bioelx_bench_llm.names import default_strategy, provider_of
+from bioelx_bench_llm.options import LlmOptions
+from bioelx_bench_llm.requests import Request
+
+SECONDS: Final = 60.0
+QUESTION: Final = "Is a heart attack the same as a myocardial infarction? Answer yes or no."
+
+
+def check_ranker(environment: Environment, target: Mapping[str, Any]) -> list[Check]:
+    """Ask the endpoint of the ranker in question one short question; nothing without such a ranker."""
+    options = getattr(target.get("ranker"), "options", None)
+    if not isinstance(options, LlmOptions) or provider_of(options.model) == "local":
+        return []
+    try:
+        endpoint = Endpoint(options, offline=environment.offline)
+    except BenchError as error:
+        return [Check("llm endpoint", "failed", error.what, error.mend)]
+    missing = missing_keys(options, endpoint)
+    if missing:
+        name = " or ".join(missing)
+        return [Check("llm key", "failed", f"{name} is not set", f"export {missing[0]}=...")]
+    strategy = options.strategy if options.strategy != "auto" else default_strategy(options.model)
+    loop = Loop()
+    try:
+        return [loop.submit(ask_once(endpoint, strategy)).result()]
+    finally:
+        loop.close(endpoint.close)
+
+
+def missing_keys(options: LlmOptions, endpoint: Endpoint) -> list[str]:
+    """The variables that the provider wants and that are not set."""
+    if endpoint.base or options.api_key_env:
+        return []
+    found = import_litellm().validate_environment(model=options.model)
+    return [] if found["keys_in_environment"] else [str(key) for key in found["missing_keys"]]
+
+
+async def ask_once(endpoint: Endpoint, strategy: str) -> Check:
+    """Put one question in the strategy's form."""
+    place = f"{endpoint.model} at {endpoint.base or 'the provider'}"
+    request = (
+        Request(query="heart attack", documents=["myocardial infarction", "stroke"])
+        if strategy == "rerank"
+        else Request(messages=[{"role": "user", "content": QUESTION}], max_tokens=1, top_logprobs=5)
+    )
+    try:
+        return judge(await endpoint.ask(request, request.forms[0], SECONDS), strategy, place)
+    except CallError as error:
+        if error.action != "downgrade" or len(request.forms) == 1:
+            return Check("llm endpoint", "failed", f"{place}: {error}", how_to_start(endpoint, error))
+    try:
+        return judge(await endpoint.ask(request, request.forms[1], SECONDS), strategy, place)
+    except CallError as error:
+        return Check("llm endpoint", "failed", f"{place}: {error}", how_to_start(endpoint, error))
+
+
+def judge(answer: Answer, strategy: str, place: str) -> Check:
+    """What an answer says of the endpoint."""
+    if strategy in {"pointwise", "setwise"} and answer.alternatives is None:
+        return Check(
+            "llm endpoint",
+            "warning",
+            f"{place} answers, but without log-probabilities, which {strategy} ranking lives on",
+            "use -K strategy=listwise, or a server that gives them (vLLM; llama.cpp's server)",
+        )
+    return Check("llm endpoint", "ok", f"{place} answers")
+
+
+def how_to_start(endpoint: Endpoint, error: CallError) -> str:
+    """The command that starts a server there, or mends the key."""
+    if error.kind in {"unauthorised", "forbidden"}:
+        return "set the provider's key in its variable, or name another with -K api_key_env=NAME"
+    provider, name = provider_of(endpoint.model), endpoint.model.partition("/")[2]
+    if not is_loopback(endpoint.base):
+        return "check the address, the model's name and the network"
+    port = urlsplit(endpoint.base or "").port or 80
+    if provider.startswith("ollama"):
+        return f"ollama serve, and once: ollama pull {name}"
+    if provider in {"hosted_vllm", "vllm"}:
+        return f"vllm serve {name} --port {port}"
+    if provider == "infinity":
+        return f"infinity_emb v2 --model-id {name} --port {port}"
+    return (
+        f"llama-server -m FILE.gguf --port {port} (llama.cpp), or vllm serve {name} --port {port}, "
+        "or --ranker local:FILE.gguf without any server"
+    )
