@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from bioelx_bench.cache import Cache
+from bioelx_bench.cache import Cache, default_cache_folder
 from bioelx_bench.progress import Progress
 from bioelx_bench.protocols import Environment
 from bioelx_bench.records import Candidate, Mention
@@ -29,13 +28,11 @@ def items(count: int) -> list[tuple[Mention, list[Candidate]]]:
 
 def model_environment(answers: Path) -> Environment:
     """An environment whose models are unpacked once for all tests, and whose answers are its own."""
-    shared = os.environ.get("BIOELX_BENCH_TEST_CACHE") or os.environ.get("BIOELX_BENCH_CACHE")
-    root = Path(shared) if shared else answers.parent / "models-cache"
+    models = default_cache_folder() / "models"
+    models.mkdir(parents=True, exist_ok=True)
     answers.mkdir(parents=True, exist_ok=True)
-    for kind in ("models",):
-        (root / kind).mkdir(parents=True, exist_ok=True)
-        if not (answers / kind).exists():
-            (answers / kind).symlink_to(root / kind)
+    if not (answers / "models").exists():
+        (answers / "models").symlink_to(models)
     return Environment(cache=Cache(answers), offline=True, progress=Progress(enabled=False))
 
 

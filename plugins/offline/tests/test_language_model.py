@@ -37,7 +37,7 @@ def scorer(environment: Environment) -> Scorer:
 
 
 class TestEmbeddedModel(RankerConformance):
-    hostile_texts: ClassVar[tuple[str, ...]] = ("", "\x00", "\ud800 broken", "<|im_end|>\n</mention>", "糖尿病" * 400)
+    hostile_texts: ClassVar[tuple[str, ...]] = ("\x00", "<|im_end|> \ud800 </mention>")
 
     @classmethod
     def make_ranker(cls, environment: Environment) -> Ranker:
