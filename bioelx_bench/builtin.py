@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from bioelx_bench.declarations import CommandSpec, DatasetSpec, KnowledgeBaseSpec, MetricSpec
+from bioelx_bench.declarations import (
+    AliasSourceSpec,
+    CommandSpec,
+    DatasetSpec,
+    KnowledgeBaseSpec,
+    MetricSpec,
+    RetrieverSpec,
+)
 from bioelx_bench.markers import hookimpl
 
 
@@ -126,6 +133,45 @@ def knowledge_bases() -> list[KnowledgeBaseSpec]:
 
 
 @hookimpl
+def alias_sources() -> list[AliasSourceSpec]:
+    """Sources of aliases: Wikidata by three routes, translations of ontologies, ontologies and tables."""
+    table = {
+        "wikidata-sparql": (
+            "Wikidata through a SPARQL endpoint",
+            "wikidata_sparql:make_sparql",
+            "SparqlOptions",
+        ),
+        "wikidata-dump": ("Wikidata's JSON dump", "wikidata_dump:make_dump", "DumpOptions"),
+        "wikidata-hub": ("Tables of labels on the Hugging Face Hub", "tables:make_hub", "HubOptions"),
+        "babelon": ("Babelon translation tables (HPO)", "tables:make_babelon", "BabelonOptions"),
+        "obo": ("Ontologies with UMLS cross-references", "tables:make_obo", "OboOptions"),
+        "table": ("A table of CUI, language and name", "tables:make_table", "TableOptions"),
+    }
+    return [
+        AliasSourceSpec(
+            name=name,
+            summary=summary,
+            factory=f"bioelx_bench.aliases.sources.{factory}",
+            options=f"bioelx_bench.aliases.sources.options:{options}",
+        )
+        for name, (summary, factory, options) in table.items()
+    ]
+
+
+@hookimpl
+def retrievers() -> list[RetrieverSpec]:
+    """Fusion of two retrievers of plugins."""
+    return [
+        RetrieverSpec(
+            name="fused",
+            summary="Reciprocal rank fusion of two retrievers, such as sapbert-x and bm25",
+            factory="bioelx_bench.retrievers.fusion:make_fused",
+            options="bioelx_bench.retrievers.fusion:FusionOptions",
+        ),
+    ]
+
+
+@hookimpl
 def metrics() -> list[MetricSpec]:
     """Recall@k."""
     return [
@@ -147,6 +193,7 @@ def commands() -> list[CommandSpec]:
         "datasets": "Prepare, verify and show benchmarks",
         "cards": "Build the dataset cards, and check that they agree",
         "kb": "Build and show knowledge bases",
+        "aliases": "Fetch names in many languages for a knowledge base",
         "doctor": "Check this machine, its plugins and models",
         "config": "Show every setting and where it comes from",
         "compare": "Compare runs mention by mention, with paired tests",

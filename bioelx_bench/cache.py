@@ -54,11 +54,11 @@ class Cache:
         """The finished folder, built first if it is not there; safe for several processes at once.
 
         `builder` fills `<key>.partial`, which is renamed to `<key>` when it returns. After a kill the next
-        call gets the same partial folder again, to continue from or to clear. Of several processes one
-        builds and the others wait for it.
+        call gets the same partial folder again, to continue from or to clear; a builder that cannot
+        continue also clears it when it fails. Of several processes one builds and the others wait for it.
 
         Raises:
-            BenchError: The disk is full; the partial folder is removed.
+            BenchError: The disk is full or the folder cannot be written.
         """
         folder = self.folder(kind, key)
         if folder.is_dir():

@@ -47,6 +47,10 @@ class Retriever(Protocol):
     """Finds candidates for mentions.
 
     Results must not depend on how mentions are batched, on thread count or on device.
+
+    An optional method `notes() -> Mapping[str, JSON value]` says what a reader of the result must know, such as
+    languages without an analyzer. Whole numbers are counts since the retriever was made and are added up over a
+    run; other values must not depend on which mentions were searched, since a resumed run keeps the last ones.
     """
 
     @property

@@ -2,15 +2,15 @@
 
 A model folder that training made holds `seen_aliases.npy`: sorted unique uint64 values, each the first eight
 bytes (little-endian) of the BLAKE2b hash, with a digest of eight bytes, of the UTF-8 text normalised by
-`normalise`. Two different texts share a value with probability 2^-64 a pair, so for 10 million aliases and
-10,000 mentions a mention is wrongly called seen with probability below 1e-8.
+`bioelx_bench.scoring.surface.normalise` (NFKC, case folded, runs of spaces as one). Two different texts share a
+value with probability 2^-64, so with 10 million aliases and 10,000 mentions a mention is wrongly called seen with
+probability below 1e-8.
 """
 
 from __future__ import annotations
 
 import hashlib
-import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,14 +19,9 @@ import numpy.typing as npt
 
 from bioelx_bench.errors import DataError
 from bioelx_bench.files import atomic_path
+from bioelx_bench.scoring.surface import normalise
 
 FILE_NAME: Final = "seen_aliases.npy"
-
-
-def normalise(text: str) -> str:
-    """The form in which two names count as the same string: NFKC, case folded, runs of spaces made one."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(unicodedata.normalize("NFKC", folded).split())
 
 
 def hash_alias(text: str) -> int:
@@ -51,6 +46,10 @@ class SeenAliases:
 
     def __len__(self) -> int:
         return len(self._values)
+
+    def flags(self, texts: Sequence[str]) -> list[bool]:
+        """Whether each text is in the set; what a retriever's `trained_on` answers."""
+        return [text in self for text in texts]
 
     def __contains__(self, text: object) -> bool:
         if not isinstance(text, str):

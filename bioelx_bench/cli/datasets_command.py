@@ -44,6 +44,9 @@ def make_app() -> typer.Typer:
 
 def list_datasets(context: typer.Context, data_root: RootOption = None) -> None:
     """List every dataset, revision and split, whether it is at hand, and how to get it."""
+    import dataclasses
+
+    from bioelx_bench.datasets.registry import sources_of
     from bioelx_bench.datasets.survey import needs_options, survey
 
     session: Session = context.obj
@@ -66,6 +69,10 @@ def list_datasets(context: typer.Context, data_root: RootOption = None) -> None:
                     "held": part.held,
                     "reason": part.reason,
                     "mend": part.mend,
+                    "sources": [
+                        dataclasses.asdict(source)
+                        for source in sources_of(spec.name, part.revision, part.split, spec.subsets)
+                    ],
                 }
                 for part in survey(declared, data_root=root, environment=session.environment())
             ],
@@ -179,26 +186,24 @@ def show(
 
 
 def show_examples(console: Console, result: dict[str, Any]) -> None:
-    """Print the counts, then the examples."""
+    """Print the counts, then the examples with their mentions in brackets."""
     from rich.text import Text
 
     show_subsets(console, result)
-    for subset, entry in result["subsets"].items():
+    for entry in result["subsets"].values():
         for example in entry["examples"]:
             line = Text(f"\n{example['id']}  ", style="dim")
             line.append("  ".join(example["gold"]), style="cyan")
             line.append(f"  {', '.join(example['semantic_types'])}\n")
-            for number, piece in enumerate((example["marked"]).split("[[")):
-                inside, closing, after = piece.partition("]]")
-                line.append(
-                    "[" + inside + "]" if number and closing else piece, style="bold" if number else ""
-                )
-                line.append(after if closing else "", style="")
-            if not example["marked"]:
-                line.append(f"[{example['mention']}]", style="bold")
+            at = 0
+            for start, end in example["spans"]:
+                line.append(example["context"][at:start], style="not dim")
+                line.append(f"[{example['context'][start:end]}]", style="bold not dim")
+                at = end
+            line.append(example["context"][at:], style="not dim")
+            if not example["spans"]:
+                line.append(f" [{example['mention']}]", style="bold not dim")
             console.print(line)
-        if not entry["examples"] and subset and not entry["mentions"]:
-            console.print(f"\n{subset}: no mentions", markup=False)
 
 
 def show_subsets(console: Console, result: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -19,6 +19,8 @@ OutputOption = Annotated[Path, typer.Option("--output", help="New folder for the
 LicenceOption = Annotated[str | None, typer.Option("--licence", help="Licence of the files, for the record.")]
 KbArgument = Annotated[str, typer.Argument(metavar="NAME|FOLDER", help="A known name, or a folder.")]
 
+SHOWN_ROWS: Final = 15
+
 
 def make_app() -> typer.Typer:
     """The command `kb`."""
@@ -28,6 +30,7 @@ def make_app() -> typer.Typer:
     build.command("obo")(build_obo)
     build.command("umls")(build_umls)
     app.add_typer(build, name="build")
+    app.command("add-aliases")(add_aliases)
     app.command("show")(show)
     app.command("concept")(concept)
     app.command("list")(list_known)
@@ -122,19 +125,7 @@ def build_umls(
     from bioelx_bench.kb.umls.presets import choose
 
     session: Session = context.obj
-    given = {
-        "languages": languages,
-        "sources": sources,
-        "suppressible": "E,O,Y" if suppressible == "all" else "" if suppressible == "none" else suppressible,
-        "semantic_types": semantic_types,
-    }
-    values: dict[str, Any] = {
-        key: () if value == "all" else tuple(words(value))
-        for key, value in given.items()
-        if value is not None
-    }
-    values |= {"trade_names": trade_names} if trade_names is not None else {}
-    values |= {"definitions": definitions} if definitions is not None else {}
+    values = filter_values(languages, sources, suppressible, semantic_types, trade_names, definitions)
     kb = build_from_umls(
         release,
         name,
@@ -148,9 +139,63 @@ def build_umls(
     show_kb(session, kb)
 
 
+def filter_values(
+    languages: str | None,
+    sources: str | None,
+    suppressible: str | None,
+    semantic_types: str | None,
+    trade_names: bool | None,
+    definitions: bool | None,
+) -> dict[str, Any]:
+    """The options of `kb build umls` that were given, as values of its filter."""
+    flags = {"all": "E,O,Y", "none": ""}.get(suppressible or "", suppressible)
+    lists = {
+        "languages": languages,
+        "sources": sources,
+        "suppressible": flags,
+        "semantic_types": semantic_types,
+    }
+    values: dict[str, Any] = {
+        key: () if value == "all" else tuple(words(value))
+        for key, value in lists.items()
+        if value is not None
+    }
+    switches = {"trade_names": trade_names, "definitions": definitions}
+    return values | {key: value for key, value in switches.items() if value is not None}
+
+
 def words(text: str) -> list[str]:
     """Words with commas between, without repeats."""
     return list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+
+
+def add_aliases(
+    context: typer.Context,
+    kb: KbArgument,
+    tables: Annotated[list[Path], typer.Argument(help="Alias tables, as `aliases fetch` writes them.")],
+    name: NameOption,
+    output: OutputOption,
+    languages: Annotated[
+        str, typer.Option("--languages", help="Languages to take, commas between; by default all.")
+    ] = "",
+    new_concepts: Annotated[
+        bool, typer.Option("--new-concepts", help="Also take aliases of concepts that are not in it.")
+    ] = False,
+) -> None:
+    """Make a new knowledge base with the names of an existing one and aliases; the old one stays as it is."""
+    from bioelx_bench.aliases.enrich import add_aliases as enrich
+
+    session: Session = context.obj
+    made = enrich(
+        open_kb(session, kb),
+        tables,
+        words(languages),
+        name,
+        output,
+        new_concepts=new_concepts,
+        progress=session.progress,
+    )
+    show_kb(session, made)
 
 
 def show(context: typer.Context, kb: KbArgument) -> None:
@@ -178,9 +223,11 @@ def show_kb(session: Session, kb: KnowledgeBase) -> None:
         console.print(f"{len(kb):,} concepts, {kb.name_count:,} names, {manifest.definitions:,} definitions")
         table = Table("language", "names", "source", "names", box=None)
         languages, sources = counted(manifest.counts, "language:"), counted(manifest.counts, "source:")
-        for row in range(max(len(languages), len(sources))):
+        for row in range(min(SHOWN_ROWS, max(len(languages), len(sources)))):
             table.add_row(*cells(languages, row), *cells(sources, row))
         console.print(table)
+        if (more := max(len(languages), len(sources)) - SHOWN_ROWS) > 0:
+            console.print(f"  … and {more} more rows; --json shows all")
         for key, value in manifest.counts.items():
             if value and not key.startswith(("language:", "source:")):
                 console.print(f"  {key}: {value:,}", markup=False)

@@ -54,16 +54,15 @@ def load_dataset(
         raise UsageError(f"two revisions are asked for: {inner!r} and {revision!r}", where="load_dataset")
     plugins = load_plugins()
     declared = plugins.get("datasets", plain)
-    environment = Environment(
-        cache=Cache(Path(cache) if cache else default_cache_folder()), offline=offline, plugins=plugins
-    )
+    folder = Path(cache).expanduser() if cache else default_cache_folder()
+    environment = Environment(cache=Cache(folder), offline=offline, plugins=plugins)
     parts = [
         prepare_subset(
             declared,
             revision=revision or inner,
             subset=part,
             split=split,
-            data_root=Path(data_root) if data_root else None,
+            data_root=Path(data_root).expanduser() if data_root else None,
             environment=environment,
             options=options,
         ).dataset

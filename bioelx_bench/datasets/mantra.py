@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from bioelx_bench.datasets import registry
 from bioelx_bench.datasets.archives import ZipReader
 from bioelx_bench.datasets.brat import Entity, parse_brat
 from bioelx_bench.datasets.sources import Source, locate
@@ -18,19 +19,6 @@ from bioelx_bench.datasets.text import CUI, decode
 from bioelx_bench.errors import DataError
 from bioelx_bench.protocols import DatasetRequest
 from bioelx_bench.records import Document, Mention
-
-COMMIT: Final = "8ef737daa2208938a2c64ca600b117482ebe3c42"
-REPOSITORY: Final = "mi-erasmusmc/Mantra-Gold-Standard-Corpus"
-
-BRAT: Final = Source(
-    path="mantra_gsc/Mantra-GSC-brat.zip",
-    url=f"https://raw.githubusercontent.com/{REPOSITORY}/{COMMIT}/Mantra-GSC-brat.zip",
-    page=f"https://github.com/{REPOSITORY}",
-    licence="GPL-3.0",
-    size=2_624_976,
-    sha256="81bce226240215892035a8ba7ee6bf0fb23be844abb129de638e27716f3030fb",
-    acknowledge=True,
-)
 
 FOLDERS: Final[Mapping[str, str]] = {
     "en": "English",
@@ -151,15 +139,15 @@ class Mantra:
 
 def emea(request: DatasetRequest) -> Mantra:
     """EMEA: the subset is a language."""
-    return Mantra(request, "emea", "emea", request.subset, BRAT)
+    return Mantra(request, "emea", "emea", request.subset, registry.mantra())
 
 
 def patent(request: DatasetRequest) -> Mantra:
     """Patent: the subset is a language."""
-    return Mantra(request, "patent", "patent", request.subset, BRAT)
+    return Mantra(request, "patent", "patent", request.subset, registry.mantra())
 
 
 def whole(request: DatasetRequest) -> Mantra:
     """The whole corpus: the subset is a corpus and a language, such as `medline-de`."""
     corpus, _, language = request.subset.partition("-")
-    return Mantra(request, "mantra", corpus, language, BRAT)
+    return Mantra(request, "mantra", corpus, language, registry.mantra())

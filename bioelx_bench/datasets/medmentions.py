@@ -11,61 +11,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from bioelx_bench.datasets import registry
 from bioelx_bench.datasets.archives import read_maybe_gzip
 from bioelx_bench.datasets.pubtator import Abstract, parse_pubtator
-from bioelx_bench.datasets.sources import Located, Source, locate
+from bioelx_bench.datasets.sources import Located, locate
 from bioelx_bench.datasets.text import CUI, decode, numbered_lines
 from bioelx_bench.datasets.token_lines import parse_token_lines
 from bioelx_bench.protocols import DatasetLoader, DatasetRequest
 from bioelx_bench.records import Document, Mention
 
 NAME: Final = "medmentions"
-LICENCE: Final = "CC0-1.0"
-UPSTREAM: Final = "chanzuckerberg/MedMentions"
-COMMIT: Final = "14578232bb6cdf290fea9dd7fee60a3e01ee6fd5"
-TOKENS: Final = "javiagu13/MedicalNER"
-TOKENS_COMMIT: Final = "7b0e1797bbb38f239195f2878b556cdacd230830"
-SAMPLE: Final = "mnishant2/MedPath"
 PREFIX: Final = "UMLS:"
-
-PMIDS: Final[Mapping[str, tuple[str, int, str]]] = {
-    "train": ("trng", 23_715, "ab037fc5606588b4294fa1ead987a66652fe8f3c81e7832e6a02d0c1cdb1c7e6"),
-    "dev": ("dev", 7_902, "d03508c74df795000599509b997b7280c0ff5bc53b064547e98b29be8b616abd"),
-    "test": ("test", 7_911, "fece5bcb8c61edf8de73884980b80daf274132ef6d69f0d195c0114acbfdd4ab"),
-}
-"""Upstream's name, size and sha256 of the PMID list of each split."""
-
-TOKEN_FILES: Final[Mapping[str, tuple[int | None, str | None]]] = {
-    "dev": (2_900_883, "3fc52b4a7fe4a2ee4c20c746eda7fc0459e8e8df8682d8b7dea04d7944395a15"),
-    "test": (None, None),
-}
-"""Size and sha256, where known, of the token-per-line files."""
-
-
-def upstream(path: str, size: int | None = None, sha256: str | None = None) -> Source:
-    """A file of the upstream repository."""
-    return Source(
-        path=f"medmentions/upstream/{path}",
-        url=f"https://raw.githubusercontent.com/{UPSTREAM}/{COMMIT}/{path}",
-        page=f"https://github.com/{UPSTREAM}",
-        licence=LICENCE,
-        size=size,
-        sha256=sha256,
-    )
-
-
-def corpus_source(revision: str) -> Source:
-    """The PubTator file of a revision. Upstream publishes no hash of the two corpora."""
-    if revision != "sample":
-        return upstream(f"{revision}/data/corpus_pubtator.txt.gz")
-    return Source(
-        path="medmentions/pubtator_sample/corpus_pubtator_10docs.txt",
-        url="",
-        page=f"https://github.com/{SAMPLE}",
-        licence=LICENCE,
-        size=48_538,
-        sha256="de67b8d6859f7338f195f4d070d09ba094133afce2c6213ff60eb87482262b00",
-    )
 
 
 def load(request: DatasetRequest) -> DatasetLoader:
@@ -84,12 +40,11 @@ class PubTator:
 
     def __init__(self, request: DatasetRequest) -> None:
         self.located: dict[str, Located] = {}
-        source = corpus_source(request.revision)
+        source = registry.medmentions_corpus(request.revision)
         self.corpus = self.located[source.path] = locate(source, request, NAME)
         self.pmids: frozenset[str] | None = None
         if request.split != "all":
-            upstream_name, size, sha256 = PMIDS[request.split]
-            listed = upstream(f"full/data/corpus_pubtator_pmids_{upstream_name}.txt", size, sha256)
+            listed = registry.medmentions_pmids(request.split)
             found = self.located[listed.path] = locate(listed, request, NAME)
             lines = numbered_lines(decode(found.path.read_bytes(), str(found.path)))
             self.pmids = frozenset(line.strip() for _, line in lines if line.strip())
@@ -145,16 +100,7 @@ class TokenLines:
 
     def __init__(self, request: DatasetRequest) -> None:
         self.split = request.split
-        size, sha256 = TOKEN_FILES[request.split]
-        name = f"medMentions-{request.split}-CUI-version.tsv"
-        self.source = Source(
-            path=f"medmentions/bio_full/{name}",
-            url=f"https://raw.githubusercontent.com/{TOKENS}/{TOKENS_COMMIT}/BIO-CUI/{name}",
-            page=f"https://github.com/{TOKENS}",
-            licence="none stated; derived from MedMentions (CC0-1.0)",
-            size=size,
-            sha256=sha256,
-        )
+        self.source = registry.medmentions_tokens(request.split)
         self.located = locate(self.source, request, NAME)
         self.counts: Counter[str] = Counter()
 

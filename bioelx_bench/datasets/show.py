@@ -31,6 +31,8 @@ def example(mention: Mention) -> dict[str, Any]:
     return {
         "id": mention.id,
         "mention": mention.text,
+        "context": text,
+        "spans": [[span.start, span.end] for span in spans],
         "marked": mark(text, spans, "[[", "]]"),
         "gold": list(mention.gold),
         "semantic_types": list(mention.semantic_types),

@@ -102,7 +102,8 @@ def refuse_download(source: Source, request: DatasetRequest, dataset: str) -> No
             f"{dataset}: the file {Path(source.path).name} is not at hand",
             where=looked,
             why="nothing is downloaded offline",
-            mend=f"bioelx-bench datasets prepare {dataset} downloads it from {source.url}; or {place}",
+            mend=f"`bioelx-bench datasets prepare {dataset}@{request.revision} --split {request.split}` "
+            f"downloads it from {source.url}; or {place}",
         )
     if source.acknowledge and not is_acknowledged(source.page, source.licence, request.cache):
         raise MissingError(
@@ -133,9 +134,13 @@ def verified(path: Path, source: Source, cache: Cache) -> str:
     Raises:
         DataError: It is a web page, its size or its hash differs.
     """
-    with path.open("rb") as file:
-        refuse_html(file.read(256), str(path))
-    found = remembered_hash(path, cache)
+    try:
+        with path.open("rb") as file:
+            head = file.read(256)
+        found = remembered_hash(path, cache)
+    except OSError as error:
+        raise MissingError(f"the file cannot be read: {error.strerror}", where=path) from error
+    refuse_html(head, str(path))
     if source.sha256 is not None and found != source.sha256:
         raise DataError(
             "the file is not the upstream one: its sha256 differs",

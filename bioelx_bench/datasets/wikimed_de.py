@@ -12,35 +12,23 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from bioelx_bench.datasets import registry
 from bioelx_bench.datasets.archives import blocks_maybe_gzip
 from bioelx_bench.datasets.context import cut_window
 from bioelx_bench.datasets.json_documents import json_documents
-from bioelx_bench.datasets.sources import Source, locate
+from bioelx_bench.datasets.sources import locate
 from bioelx_bench.datasets.text import CUI, decode, numbered_lines, split_fields, unique
 from bioelx_bench.errors import DataError, at
 from bioelx_bench.protocols import DatasetLoader, DatasetRequest
 from bioelx_bench.records import Document, Mention, Span
 
 NAME: Final = "wikimed-de"
-ZENODO: Final = "https://doi.org/10.5281/zenodo.8188966"
-QUERIES: Final = "PERMEDIQ/German-Bio-Entity-Linking"
-QUERIES_COMMIT: Final = "aca0f944822f83089e6e59c4bcea7d08ac14ed47"
-LICENCE: Final = "CC-BY-SA (text of Wikipedia); see Zenodo for the annotations"
 ARTICLES_LIMIT: Final = 16 << 30
 NONE: Final = "None"
 """What upstream writes for a missing value."""
 
 REACH: Final = 400
 """Characters around the given offset in which a mention with a wrong offset is looked for."""
-
-ARTICLE_FILES: Final[Mapping[str, str]] = {"bel": "WikiMed-DE-BEL", "full": "WikiMed-DE"}
-
-QUERY_FILES: Final[Mapping[str, tuple[int | None, str | None]]] = {
-    "train": (2_221_218, "5472df16d8107d8d1957b4e56a986f7a9d846b85a7aabffa54bb1117e0af7c04"),
-    "dev": (509_744, "47093ba374c873c9f659d57b7b70de363a01c2e522e551d74e9a567eec4c5887"),
-    "test": (None, None),
-}
-"""Size and sha256, where known, of the query file of each split."""
 
 
 def load(request: DatasetRequest) -> DatasetLoader:
@@ -58,14 +46,7 @@ class Articles:
     """
 
     def __init__(self, request: DatasetRequest) -> None:
-        stem = ARTICLE_FILES[request.revision]
-        self.source = Source(
-            path=f"wikimed_de/{stem}.json",
-            alternatives=tuple(f"wikimed_de/{stem}{end}" for end in (".jsonl", ".json.gz", ".jsonl.gz")),
-            url="",
-            page=ZENODO,
-            licence=LICENCE,
-        )
+        self.source = registry.wikimed_articles(request.revision)
         self.located = locate(self.source, request, NAME)
         self.counts: Counter[str] = Counter()
 
@@ -88,7 +69,7 @@ class Articles:
         linked = 0
         for number, entry in enumerate(value(article, "mentions", list, place)):
             surface = value(entry, "mention", str, place)
-            gold = listed(entry.get("cui"))
+            gold = listed(entry, "cui", place)
             if not gold:
                 self.counts["without_cui"] += 1
                 continue
@@ -104,7 +85,7 @@ class Articles:
                 text=surface,
                 language="de",
                 gold=gold,
-                semantic_types=listed(entry.get("tui")),
+                semantic_types=listed(entry, "tui", place),
             )
         self.counts["documents_without_mention"] += not linked
 
@@ -133,16 +114,7 @@ class Queries:
 
     def __init__(self, request: DatasetRequest) -> None:
         self.split = request.split
-        size, sha256 = QUERY_FILES[request.split]
-        name = f"de_wikimed_bel_{request.split}_query.txt"
-        self.source = Source(
-            path=f"wikimed_de/bel_queries/{name}",
-            url=f"https://raw.githubusercontent.com/{QUERIES}/{QUERIES_COMMIT}/data/{name}",
-            page=f"https://github.com/{QUERIES}",
-            licence=LICENCE,
-            size=size,
-            sha256=sha256,
-        )
+        self.source = registry.wikimed_queries(request.split)
         self.located = locate(self.source, request, NAME)
         self.counts: Counter[str] = Counter()
 
@@ -185,10 +157,13 @@ def value(entry: Any, key: str, kind: type, place: str) -> Any:
     return found
 
 
-def listed(found: Any) -> tuple[str, ...]:
+def listed(entry: Any, key: str, place: str) -> tuple[str, ...]:
     """A list of strings that upstream writes as a list, as one string, or as `'None'`."""
-    values = [found] if isinstance(found, str) else found if isinstance(found, list) else []
-    return unique([text for text in values if isinstance(text, str) and text and text != NONE])
+    found = entry.get(key)
+    values = found if isinstance(found, list) else [] if found is None else [found]
+    if not all(isinstance(text, str) for text in values):
+        raise DataError(f"{key!r} must be text or a list of texts, found {str(found)[:60]}", where=place)
+    return unique([text for text in values if text and text != NONE])
 
 
 def occurrences(text: str, word: str) -> Iterator[int]:

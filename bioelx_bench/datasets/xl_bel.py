@@ -1,7 +1,7 @@
 """XL-BEL (Liu et al., ACL 2021): 1,000 Wikipedia mentions in each of ten languages, shipped in the package.
 
-Upstream files are kept byte for byte (compressed) under `resources/xl_bel`, from cambridgeltl/sapbert at
-commit `COMMIT`, folder `evaluation/xl_bel`. Revision `v1.0` has `CUI||mention||context` lines, the mention
+Upstream files are kept byte for byte (compressed) under `resources/xl_bel`; `registry` says where they come
+from and what their hashes are. Revision `v1.0` has `CUI||mention||context` lines, the mention
 between `<tgt>` and `</tgt>`; `v0.0` has `CUI||mention` only. The two list their rows in different orders, and
 their English parts are different queries, so `xl-bel/de/0017` is the 18th line of the file of the revision
 that is read.
@@ -18,40 +18,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+from bioelx_bench.datasets import registry
+from bioelx_bench.datasets.sources import Source
 from bioelx_bench.datasets.text import CUI, decode, numbered_lines, split_fields, unique
 from bioelx_bench.errors import DataError, at
 from bioelx_bench.protocols import DatasetRequest
 from bioelx_bench.records import Document, Mention, Span
-
-COMMIT: Final = "1a528f66d277d91f99b6463b43ce5309a9279506"
-
-SHA256: Final[Mapping[str, Mapping[str, str]]] = {
-    "v0.0": {
-        "en": "309efbf026baf32f556aea99e81d68994c04fb1032a24e80fb25ec94923e653b",
-        "es": "7070d8a5e4c3fef5002129cb61fe10edaaeb110bba9de8bd410014639ff44a2d",
-        "de": "b4e10eff39e65e027ec86e4ac5f3c30267d09a36d7f2eccc645d103337007b87",
-        "fi": "7fe30d4120024aa951820ddf64dfe035c2e9bd18efc6f0a1e90a7862e7bde6cb",
-        "ru": "67e188c8ac4fa0f5b8822bf7826104e832604bd05696bf45ab6adcc96fe800c4",
-        "tr": "06c10170bd3469b3694c9f6765e9d54675e1bd3d7d0c5b7c8f88c036ab666588",
-        "ko": "7448facccd2d56eed4a29c55c96c3952fb5f61303ce186a9fbf6054a61ffc2be",
-        "zh": "54921f5b811e04d44245b7d70962cf8cce0977725829f8780e4ff7dbf5707158",
-        "ja": "1e7ba34007875e18ef9035e5c7f256f3b65d4252de4e0f8dadad599992d750a1",
-        "th": "e62768dbb8f472872d188c92429b8b99f4cdd5689bef122475e4bbf67e709d93",
-    },
-    "v1.0": {
-        "en": "0200852635b1d45a907166afa5473222d4753b89013064cbfd0a1cda34f1aaf3",
-        "es": "a3f509dd6046039cbf2ed4f36ae59ee9702d3e12ab528585114612aa7013e46b",
-        "de": "b00a26ff4249a654865c07ee6f61ff0be6d40a0b31de74d5bcd427ba8d1e047e",
-        "fi": "7f01c3ae81fb37658620cda6ea5364dc48f0747fedf94d4e7215a8f0a8bddcf5",
-        "ru": "e78ee1079cec9e5ec9ea0f3f665e28f59f033d2a5d9896ceb200d2f2718c599d",
-        "tr": "caa8c65407c187e8080fe9836e7f780921e1e966bd66f89d10eb8ae4cf61b937",
-        "ko": "531569c41a4769c2e4e4a02650a4fbb1999d10d2ffd65aef0695c1b2bfce97f2",
-        "zh": "498d37f1514f9e3452a043adc09bae4b25912107334507aa1d45029354816e15",
-        "ja": "7c499bbdd63835dd92445218d6667294b4644b727fb909d66677b12dbc1a3e13",
-        "th": "acb75cf727ec6d8f1a8d22381bc8f75683d104b8471d5796dd7df2cd05e165ef",
-    },
-}
-"""sha256 of the upstream file of each revision and language."""
 
 FILE_LIMIT: Final = 16 << 20
 OPEN, CLOSE = "<tgt>", "</tgt>"
@@ -69,20 +41,18 @@ class XlBel:
     """
 
     def __init__(self, request: DatasetRequest) -> None:
-        suffix = "_with_context" if request.revision == "v1.0" else ""
         self.language = request.subset
-        self.sha256 = SHA256[request.revision][request.subset]
-        self.path = f"{request.revision}/{request.subset}_1k_test_query{suffix}.txt"
-        self.with_context = bool(suffix)
-        self.fields = ("CUI", "mention", "context") if suffix else ("CUI", "mention")
-        data, self.where = read_upstream(self.path, self.sha256, request.data_root)
+        self.with_context = request.revision == "v1.0"
+        self.fields = ("CUI", "mention", "context") if self.with_context else ("CUI", "mention")
+        self.source = registry.xl_bel(request.revision, request.subset)
+        data, self.where = read_upstream(self.source, request.data_root)
         self.text = decode(data, self.where)
         self.counts: Counter[str] = Counter()
 
     @property
     def sources(self) -> Mapping[str, str]:
-        """The one file, by its path in the upstream folder."""
-        return {f"evaluation/xl_bel/xlbel_{self.path}": self.sha256}
+        """The one file, whose hash is the known one."""
+        return {self.source.path: str(self.source.sha256)}
 
     def mentions(self) -> Iterator[Mention]:
         """Every row once, in the order of the file."""
@@ -141,27 +111,27 @@ class XlBel:
         return left + text + right, Span(len(left), len(left) + len(text))
 
 
-def read_upstream(path: str, sha256: str, data_root: Path | None) -> tuple[bytes, str]:
-    """The bytes of an upstream file, verified, and the place they come from.
+def read_upstream(source: Source, data_root: Path | None) -> tuple[bytes, str]:
+    """The bytes of an upstream file below the data root or in the package, verified, and where they are.
 
     Raises:
         DataError: Its hash differs from the known one.
     """
-    local = data_root / "xl_bel" / path if data_root else None
+    local = data_root / source.path if data_root else None
     if local is not None and local.is_file():
         data, where = local.read_bytes(), str(local)
+        mend = f"fetch it again from {source.url}, or remove it from the data root"
     else:
-        packed = files("bioelx_bench") / "resources" / "xl_bel" / f"{path}.xz"
+        packed = files("bioelx_bench") / "resources" / f"{source.path}.xz"
         data, where = unpack(packed.read_bytes(), str(packed)), str(packed)
+        mend = "reinstall bioelx-bench"
     found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
+    if found != source.sha256:
         raise DataError(
             "the file is not the upstream one: its sha256 differs",
             where=where,
-            why=f"expected {sha256}, found {found}; figures on other data cannot be compared",
-            mend="reinstall bioelx-bench"
-            if local is None or not local.is_file()
-            else f"fetch it again from cambridgeltl/sapbert at {COMMIT[:8]}, or remove it from the data root",
+            why=f"expected {source.sha256}, found {found}; figures on other data cannot be compared",
+            mend=mend,
         )
     return data, where
 

@@ -113,12 +113,21 @@ def fill_folder(
     What an interrupted call left in it is removed. Arguments and errors as for `build_knowledge_base`.
     """
     with explain_os_errors(folder):
-        for left in folder.iterdir():
-            if left.is_dir() and not left.is_symlink():
-                shutil.rmtree(left)
-            else:
-                left.unlink()
-        fill(folder, folder / "staging", name, rows, files, filters, software, progress, memory)
+        clear(folder)
+        try:
+            fill(folder, folder / "staging", name, rows, files, filters, software, progress, memory)
+        except BaseException:
+            clear(folder)
+            raise
+
+
+def clear(folder: Path) -> None:
+    """Remove what is in a folder."""
+    for left in folder.iterdir():
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
 
 
 def fill(

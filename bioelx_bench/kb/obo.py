@@ -12,12 +12,12 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from bioelx_bench.errors import DataError, MissingError, at
-from bioelx_bench.files import hash_file
+from bioelx_bench.errors import DataError, UsageError, at
 from bioelx_bench.kb import schemas
 from bioelx_bench.kb.build import Rows, build_knowledge_base
-from bioelx_bench.kb.store import KnowledgeBase, SourceFile
-from bioelx_bench.kb.text import decode, open_bytes
+from bioelx_bench.kb.store import KnowledgeBase
+from bioelx_bench.kb.text import decode, describe_file, open_bytes
+from bioelx_bench.options import did_you_mean
 from bioelx_bench.plugins import installed_version
 from bioelx_bench.progress import Progress
 
@@ -70,14 +70,18 @@ def build_from_obo(
         progress: Shows progress.
 
     Raises:
+        UsageError: A scope or the language is not one.
         MissingError: A file is not there.
         DataError: A file is not an ontology (says file and line), or has no UMLS cross-reference.
         BenchError: The disk is full, or the output exists.
     """
-    for file in files:
-        if not file.is_file():
-            raise MissingError(f"there is no file {file}", where=file)
-    described = [SourceFile(path=f.name, sha256=hash_file(f), licence=licence) for f in files]
+    if unknown := [s for s in scopes if s not in SCOPES]:
+        raise UsageError(
+            f"unknown scope {unknown[0]!r}{did_you_mean(unknown[0], SCOPES)}", where=f"--scopes {unknown[0]}"
+        )
+    if why := schemas.explain("language", language):
+        raise UsageError(f"{language!r} is not a language", where="--language", why=why)
+    described = [describe_file(f, licence=licence) for f in files]
 
     def make() -> Rows:
         ontologies = [read_ontology(f, scopes, source) for f in files]

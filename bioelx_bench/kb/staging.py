@@ -45,6 +45,7 @@ class Staging:
         settings: dict[str, Any] = {
             "memory_limit": memory,
             "temp_directory": str(folder),
+            "autoinstall_known_extensions": False,
         }
         if threads is not None:
             settings["threads"] = threads

@@ -16,13 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from bioelx_bench.errors import DataError, MissingError, UsageError, at
-from bioelx_bench.files import hash_file
+from bioelx_bench.errors import DataError, UsageError, at
 from bioelx_bench.kb import schemas
 from bioelx_bench.kb.build import Rows, build_knowledge_base
 from bioelx_bench.kb.staging import first_violation
-from bioelx_bench.kb.store import KnowledgeBase, SourceFile
-from bioelx_bench.kb.text import COMPRESSIONS, MAX_LINE, decode, numbered_lines, open_bytes
+from bioelx_bench.kb.store import KnowledgeBase
+from bioelx_bench.kb.text import COMPRESSIONS, MAX_LINE, decode, describe_file, numbered_lines, open_bytes
 from bioelx_bench.progress import Progress
 
 REQUIRED: Final = ("cui", "lang", "name")
@@ -86,13 +85,11 @@ def build_from_table(
         DataError: Its content is not a table of names; says file and line.
         BenchError: The disk is full.
     """
-    if not file.is_file():
-        raise MissingError(f"there is no file {file}", where=file)
+    described = describe_file(file, licence=licence)
     kind_of(file)
     default = name if source is None else source
     if why := schemas.explain("source", default):
         raise UsageError(f"{default!r} cannot be a source", where="--source", why=why)
-    described = SourceFile(path=file.name, sha256=hash_file(file), licence=licence)
     return build_knowledge_base(
         folder,
         name,

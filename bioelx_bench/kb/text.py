@@ -6,15 +6,37 @@ import gzip
 import io
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final, cast
 
-from bioelx_bench.errors import DataError, at
+from bioelx_bench.errors import DataError, MissingError, at
+from bioelx_bench.files import hash_file
+from bioelx_bench.kb.store import SourceFile
 
 COMPRESSIONS: Final = (".gz", ".xz")
 MAX_LINE: Final = 1 << 20
+
+
+def describe_file(
+    file: Path,
+    *,
+    release: str | None = None,
+    licence: str | None = None,
+    on_bytes: Callable[[int], None] | None = None,
+) -> SourceFile:
+    """A source file with its hash, for the manifest.
+
+    Raises:
+        MissingError: It is not there or cannot be read.
+    """
+    if not file.is_file():
+        raise MissingError(f"there is no file {file}", where=file)
+    try:
+        return SourceFile(path=file.name, sha256=hash_file(file, on_bytes), release=release, licence=licence)
+    except OSError as error:
+        raise MissingError(f"the file cannot be read: {error.strerror or error}", where=file) from error
 
 
 @contextmanager

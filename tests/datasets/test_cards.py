@@ -8,7 +8,15 @@ import pytest
 from huggingface_hub import DatasetCard
 
 from bioelx_bench.cli.main import invoke
-from bioelx_bench.datasets.cards import CARD, PLOT, STATISTICS, card_infos, render_card, render_plot
+from bioelx_bench.datasets.cards import (
+    CARD,
+    PLOT,
+    STATISTICS,
+    card_infos,
+    plot_is_comparable,
+    render_card,
+    render_plot,
+)
 from bioelx_bench.plugins import load_plugins
 
 CARDS = Path(__file__).resolve().parents[2] / "datasets_cards"
@@ -25,6 +33,9 @@ def test_every_card_agrees_with_its_figures(name):
     statistics = json.loads((CARDS / name / STATISTICS).read_text(encoding="utf-8"))
     spec = load_plugins(disable="all").get("datasets", name).spec
     assert (CARDS / name / CARD).read_text(encoding="utf-8") == render_card(spec, statistics)
+    plot = (CARDS / name / PLOT).read_text(encoding="utf-8")
+    if plot_is_comparable(plot):
+        assert plot == render_plot(statistics)
 
 
 @pytest.mark.parametrize("name", list(card_infos()))

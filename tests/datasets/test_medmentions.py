@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from bioelx_bench import load_dataset
-from bioelx_bench.datasets import medmentions
 from bioelx_bench.errors import DataError, MissingError, UsageError
 
 HERE = Path(__file__).parent
@@ -86,10 +85,3 @@ def test_revisions_have_their_own_splits(prepare, sample_root):
         prepare("medmentions", "en", revision="st21", data_root=sample_root)
     with pytest.raises(MissingError, match=r"corpus_pubtator\.txt\.gz"):
         prepare("medmentions", "en", data_root=sample_root)
-
-
-def test_sources_are_pinned_to_a_commit():
-    for revision in ("full", "st21pv"):
-        source = medmentions.corpus_source(revision)
-        assert medmentions.COMMIT in source.url
-        assert source.licence == "CC0-1.0"

@@ -100,3 +100,19 @@ def test_importing_the_package_imports_nothing_heavy():
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_full_disk_leaves_nothing_half_made(tmp_path, monkeypatch):
+    monkeypatch.setenv("BIOELX_BENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    # No file may grow beyond 20 kB, which fails like a full disk does.
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000));"
+    show = "from bioelx_bench.cli.main import main; main(['datasets', 'show', 'xl-bel', '--subset', 'de'])"
+    full = subprocess.run([sys.executable, "-c", limited + show], capture_output=True, text=True, check=False)
+    assert full.returncode == 1
+    assert "cannot write" in full.stderr
+    assert "Traceback" not in full.stderr
+    assert not list((tmp_path / "cache" / CACHE_KIND).glob("*/meta.json"))
+    after = subprocess.run([sys.executable, "-c", show], capture_output=True, text=True, check=False)
+    assert after.returncode == 0, after.stderr
+    assert "1,000" in after.stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import http.server
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -12,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from bioelx_bench.datasets.registry import sources_of
 from bioelx_bench.datasets.sources import Source, acknowledge, locate
 from bioelx_bench.errors import DataError, MissingError
+from bioelx_bench.plugins import load_plugins
 
 CONTENT = bytes(range(256)) * 400
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -177,3 +180,17 @@ def test_the_hash_of_a_large_file_is_remembered_until_it_changes(source, make_re
     local.write_bytes(CONTENT[:-1])
     with pytest.raises(DataError, match="sha256 differs"):
         locate(source, request, "corpus")
+
+
+def test_every_upstream_file_is_registered_with_its_licence_and_a_pinned_address():
+    plugins = load_plugins(disable="all")
+    for found in plugins.all("datasets"):
+        spec = found.spec
+        for revision in spec.revisions:
+            for split in spec.splits_of(revision):
+                sources = sources_of(spec.name, revision, split, spec.subsets)
+                assert sources or (not spec.benchmark and spec.name != "mantra")
+                for source in sources:
+                    assert source.licence
+                    assert source.page.startswith("https://")
+                    assert not source.url or re.search("/[0-9a-f]{40}/", source.url)

@@ -93,6 +93,7 @@ def test_the_sample_document_of_the_readme(data_root, tmp_path, prepare):
         ('{"id": "1", "text": "x", "mentions": []}\n{"id": "2", "text": "x"}', 2),
         ('{"id": "1", "text": "x", "mentions": [{"mention": "x", "cui": ["C0000001"]}]}', 1),
         ('{"id": 1, "text": "x", "mentions": []}', 1),
+        ('{"id": "1", "text": "x", "mentions": [{"mention": "x", "cui": [["C0000001"]]}]}', 1),
         ("[1]", 1),
         ('{"id": "1", "text": ', 1),
     ],

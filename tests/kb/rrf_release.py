@@ -1,4 +1,4 @@
-"""A hand-written UMLS release with every odd case, made of no UMLS content: all names and codes are invented."""
+"""A hand-written UMLS release with every odd case. It holds no UMLS content: names and codes are invented."""
 
 from __future__ import annotations
 

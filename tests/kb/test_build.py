@@ -266,6 +266,36 @@ def test_a_full_disk_gives_an_error_that_says_so_and_leaves_nothing(tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import pyarrow as pa
+from bioelx_bench.kb import schemas
+from bioelx_bench.kb.build import Rows, build_knowledge_base
+def rows():
+    for start in range(0, 400_000, 100_000):
+        if start == int(sys.argv[2]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        cuis = [f"C{i:07d}" for i in range(start, start + 100_000)]
+        columns = [cuis, ["en"] * 100_000, cuis, ["S"] * 100_000, [True] * 100_000]
+        yield pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, schemas.NAMES)], schema=schemas.NAMES)
+print(build_knowledge_base(Path(sys.argv[1]), "t", Rows(names=rows()), files=[], filters={}).sha256)
+"""
+
+
+def test_a_killed_build_leaves_no_output_and_is_repeated_with_the_same_result(tmp_path: Path) -> None:
+    def build(folder: str, kill_at: int) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", KILLED, str(tmp_path / folder), str(kill_at)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert build("kb", 300_000).returncode == -9
+    assert not (tmp_path / "kb").exists()
+    again, other = build("kb", -1), build("other", -1)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == other.stdout
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["kb", "other"]
+
+
 def test_names_are_added_to_a_new_knowledge_base(
     tmp_path: Path, make_kb: Callable[..., KnowledgeBase], name_batches: Callable[..., object]
 ) -> None:

@@ -26,7 +26,7 @@ from bioelx_bench.kb.build import Rows, fill_folder
 @hookimpl
 def knowledge_bases():
     factory = "bioelx_bench_local_tiny:build"
-    return [KnowledgeBaseSpec(name="tiny", summary="One name.", factory=factory, revision="3", licence="CC0-1.0")]
+    return [KnowledgeBaseSpec(name="tiny", summary="Tiny.", factory=factory, revision="3", licence="CC0-1.0")]
 
 def build(folder, environment):
     batch = pa.record_batch([["C0000001"], ["en"], ["cough"], ["T"], [True]], schema=schemas.NAMES)
@@ -34,11 +34,16 @@ def build(folder, environment):
 """
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> Environment:
-    file = tmp_path / "tiny.py"
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("plugin") / "tiny.py"
     file.write_text(PLUGIN)
-    return Environment(cache=Cache(tmp_path / "cache"), plugins=load_plugins([file]))
+    return file
+
+
+@pytest.fixture
+def environment(tmp_path: Path, plugin: Path) -> Environment:
+    return Environment(cache=Cache(tmp_path / "cache"), plugins=load_plugins([plugin]))
 
 
 def test_a_plugins_knowledge_base_is_built_in_the_cache_under_its_own_key(

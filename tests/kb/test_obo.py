@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from bioelx_bench.errors import DataError, MissingError
+from bioelx_bench.errors import DataError, MissingError, UsageError
 from bioelx_bench.kb.obo import build_from_obo, read_ontology
 from bioelx_bench.records import Name
 
@@ -147,5 +150,57 @@ def test_no_cross_reference_or_file(tmp_path: Path) -> None:
     file = write(tmp_path, OBO.replace("xref: UMLS", "xref: XMLS"))
     with pytest.raises(DataError, match="no name"):
         build_from_obo([file], "t", tmp_path / "kb")
+    with pytest.raises(UsageError, match="did you mean 'exact'"):
+        build_from_obo([file], "t", tmp_path / "kb", scopes=["exat"])
+    with pytest.raises(UsageError, match="not a language"):
+        build_from_obo([file], "t", tmp_path / "kb", language="English")
     with pytest.raises(MissingError, match="no file"):
         build_from_obo([tmp_path / "no.obo"], "t", tmp_path / "kb")
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.integers(0, len(OBO)),
+    st.integers(0, 12),
+    st.one_of(
+        st.text(max_size=6), st.sampled_from(["\n\n", '"', "[", "xref: UMLS:", "{a=b}", "\\", "!", ":"])
+    ),
+)
+def test_any_change_to_an_obo_file_parses_or_names_file(at: int, cut: int, put: str) -> None:
+    data = (OBO[:at] + put + OBO[at + cut :]).encode("utf-8", "surrogatepass")
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "t.obo"
+        file.write_bytes(data)
+        try:
+            ontology = read_ontology(file, ["exact"])
+        except DataError as error:
+            assert error.where is not None
+            assert error.where.startswith(str(file))
+        else:
+            assert all(term.name and term.cuis for term in ontology.terms)
+
+
+graph_value = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=5)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=2),
+        st.dictionaries(
+            st.sampled_from(["id", "lbl", "meta", "xrefs", "val", "nodes", "pred"]), inner, max_size=3
+        ),
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(["id", "nodes", "edges"]), graph_value)
+def test_any_value_in_an_obo_graph_parses_or_names_file(key: str, value: object) -> None:
+    graph = {**GRAPH["graphs"][0], key: value}
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "t.json"
+        file.write_text(json.dumps({"graphs": [graph]}), encoding="utf-8")
+        try:
+            read_ontology(file, ["exact"])
+        except DataError as error:
+            assert error.where is not None
+            assert error.where.startswith(str(file))

@@ -20,7 +20,7 @@ from bioelx_bench.protocols import Environment
 
 RESOURCES = Path(str(files("bioelx_bench") / "resources" / "open_kb"))
 SHA256 = "bc947eb440dc727b4ec311569729d229e99104470359e61f76cbd16c7533d2ea"
-"""Content of `open`. When it changes on purpose, raise its revision in `builtin.py`, so that caches follow."""
+"""Content of `open`. Whoever changes it raises its revision in `builtin.py`, so that caches follow."""
 
 
 def shipped(file: str) -> list[dict[str, str]]:
@@ -115,7 +115,7 @@ def test_an_altered_hpo_or_none_is_an_error(tmp_path: Path, monkeypatch: pytest.
 
 
 COVERAGE = {"en": 9, "es": 15, "de": 21, "fi": 18, "ru": 26, "tr": 26, "ko": 18, "zh": 24, "ja": 27, "th": 35}
-"""Share of XL-BEL v1.0 mentions, in per cent, whose gold has a name in the open sources, as is known of them."""
+"""Share of XL-BEL v1.0 mentions, in per cent, whose gold has a name in the open sources."""
 
 
 def test_it_covers_what_is_known_of_xl_bel(opened: KnowledgeBase, upstream: Path) -> None:

@@ -206,3 +206,25 @@ def test_any_tsv_parses_or_names_file_and_line(lines: list[str], ending: str, ta
         else:
             filled = [x for x in data[len(HEADER) :].decode().replace("\r", "\n").split("\n") if x]
             assert len(rows) == len(filled)
+
+
+csv_cell = st.one_of(
+    st.sampled_from(["C0000001", "en", "x", "", '"x"', '"', '""', 'a"b', "\r", ",", "\n", '"a,b"', '"a""b"']),
+    st.text(max_size=2),
+)
+csv_line = st.one_of(
+    st.just('C0000001,en,"a,b",S,0'), st.lists(csv_cell, min_size=1, max_size=6).map(",".join)
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(csv_line, max_size=5), st.sampled_from(["\n", "\r\n"]))
+def test_any_csv_parses_or_names_file_and_line(lines: list[str], ending: str) -> None:
+    data = HEADER.replace("\t", ",").encode() + ending.join(lines).encode("utf-8", "surrogatepass")
+    with tempfile.TemporaryDirectory() as scratch:
+        file = write(Path(scratch), data, "t.csv")
+        try:
+            rows_of(file)
+        except DataError as error:
+            assert error.where is not None
+            assert error.where.removeprefix(f"{file}:").split(" ")[0].isdecimal()

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from bioelx_bench.cli.main import invoke
 from bioelx_bench.errors import MissingError, UsageError
 from bioelx_bench.options import load_object
 from bioelx_bench.plugins import KINDS, Plugins, load_plugins
+from bioelx_bench.testing import make_knowledge_base
 
 SHIPPED = "bm25,llm,offline,sapbert"
 """The plugins of this repository, which may be installed or not."""
@@ -274,6 +276,23 @@ class TestEvents:
         captured = capfd.readouterr()
         assert captured.out == ""
         assert "at import" in captured.err
+
+
+def test_a_real_run_is_told_to_plugins(
+    install: Callable[..., Path], tmp_path: Path, cache: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    log = install("events", EVENTS).with_suffix(".log")
+    words = Path(__file__).parents[1] / "core" / "word_plugin.py"
+    make_knowledge_base(tmp_path / "kb")
+    command = f"run --plugin {words} --retriever words --dataset xl-bel --subset de --limit 5 --json"
+    assert invoke([*command.split(), "--kb", f"{tmp_path}/kb", "--output", f"{tmp_path}/runs"]) == 0
+    captured = capfd.readouterr()
+    result = json.loads(captured.out)  # what the plugin prints is not there
+    assert "events hear of it" in captured.err
+    heard = [json.loads(line) for line in log.read_text().splitlines()]
+    assert heard[0] == ["started", "xl-bel"]
+    assert heard[-1] == ["finished", result["run_id"]]
+    assert {stage for _, stage, _ in heard[1:-1]} >= {"index", "retrieve", "score"}
 
 
 class TestCommandLine:

@@ -49,39 +49,43 @@ def build_from_umls(
         DataError: A file is broken (says line), damaged or unsafe.
         BenchError: The disk is full.
     """
-    needed = ["MRCONSO", "MRSTY", "MRCUI", "MRFILES"]
-    needed += ["MRDEF"] if chosen.definitions else []
-    needed += ["MRREL"] if chosen.trade_names else []
     bars = progress or Progress(enabled=False)
     with explain_os_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with (
             tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch,
-            open_release(release, Path(scratch), needed, expected_sha256) as opened,
+            open_release(release, Path(scratch), needed(chosen), expected_sha256, bars) as opened,
             bars.task("Reading the release", unit="rows") as task,
         ):
             for file in ("MRCONSO", "MRSTY", *(["MRREL"] if chosen.trade_names else [])):
                 opened.require(file)
             rows = UmlsRows(opened, chosen, strict=strict, advance=task.advance)
+            options = chosen.model_dump(mode="json")
             return build_knowledge_base(
                 folder,
                 name,
-                Rows(
-                    semantic_types=rows.semantic_types(),
-                    names=rows.names(),
-                    definitions=rows.definitions(),
-                    retired=rows.retired(),
-                    finish=rows.add_trade_names,
-                    definition_order=rows.definition_order,
-                    counts=rows.counts,
-                ),
+                all_rows(rows),
                 files=opened.sources,
-                filters={
-                    "builder": "umls",
-                    "release": opened.name,
-                    "preset": preset,
-                    **chosen.model_dump(mode="json"),
-                },
+                filters={"builder": "umls", "release": opened.name, "preset": preset, **options},
                 progress=progress,
                 memory=MEMORY,
             )
+
+
+def needed(chosen: UmlsFilter) -> list[str]:
+    """The files that a filter reads."""
+    files = ["MRCONSO", "MRSTY", "MRCUI", "MRFILES"]
+    return files + ["MRDEF"] * chosen.definitions + ["MRREL"] * chosen.trade_names
+
+
+def all_rows(rows: UmlsRows) -> Rows:
+    """A release's rows, as the one writer takes them."""
+    return Rows(
+        semantic_types=rows.semantic_types(),
+        names=rows.names(),
+        definitions=rows.definitions(),
+        retired=rows.retired(),
+        finish=rows.add_trade_names,
+        definition_order=rows.definition_order,
+        counts=rows.counts,
+    )

@@ -20,12 +20,14 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Final, cast
 
 from bioelx_bench.errors import DataError, MissingError
-from bioelx_bench.files import hash_file
 from bioelx_bench.kb.store import SourceFile
+from bioelx_bench.kb.text import describe_file
+from bioelx_bench.progress import Progress
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
+LICENCE: Final = "UMLS Metathesaurus License"
 FILES: Final = ("MRCONSO", "MRSTY", "MRDEF", "MRREL", "MRCUI", "MRFILES")
 PIECE: Final = re.compile(rf"^({'|'.join(FILES)})\.RRF(\.[a-z]{{2}})?(\.gz)?$")
 RELEASE: Final = re.compile(r"(?<![0-9])(?:19|20)\d\d[A-Z]{2}(?![A-Za-z0-9])")
@@ -91,7 +93,11 @@ class Release:
 
 @contextmanager
 def open_release(
-    path: Path, scratch: Path, needed: Sequence[str], expected_sha256: str | None = None
+    path: Path,
+    scratch: Path,
+    needed: Sequence[str],
+    expected_sha256: str | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[Release]:
     """Open a release.
 
@@ -100,24 +106,27 @@ def open_release(
         scratch: An existing folder for nested zips, which must be copied out to be read.
         needed: Files of `FILES` that will be read; others are left out and not hashed.
         expected_sha256: The zip's known hash.
+        progress: Shows the progress of hashing.
 
     Raises:
         MissingError: There is no such path.
         DataError: It is no zip, is damaged or unsafe, or has another hash.
     """
+    bars = progress or Progress(enabled=False)
     if path.is_dir():
-        yield open_folder(path, needed)
+        yield open_folder(path, needed, bars)
         return
     if not path.is_file():
         raise MissingError(f"there is no release {path}", where=path, mend=MEND)
     with ExitStack() as stack:
         archive = stack.enter_context(open_zip(path))
-        found = hash_file(path)
-        if expected_sha256 is not None and found != expected_sha256.lower():
+        name = release_name([path.name, *(m.filename for m in archive.infolist())])
+        [described] = describe_files([path], name, bars)
+        if expected_sha256 is not None and described.sha256 != expected_sha256.lower():
             raise DataError(
                 "the release's hash is not the one that was given",
                 where=path,
-                why=f"sha256 is {found}, not {expected_sha256.lower()}",
+                why=f"sha256 is {described.sha256}, not {expected_sha256.lower()}",
                 mend=MEND,
             )
         pieces = zip_pieces(archive, path.name, needed)
@@ -125,14 +134,16 @@ def open_release(
             nested_path = copy_nested(archive, member, scratch / f"nested-{number}.zip", path)
             nested = stack.enter_context(open_zip(nested_path))
             pieces += zip_pieces(nested, f"{path.name}!{member.filename}", needed)
-        name = release_name([path.name, *(m.filename for m in archive.infolist())])
-        described = SourceFile(
-            path=path.name, sha256=found, release=name, licence="UMLS Metathesaurus License"
-        )
         yield Release(arrange(pieces, path), [described], name)
 
 
-def open_folder(path: Path, needed: Sequence[str]) -> Release:
+def describe_files(files: Sequence[Path], release: str | None, bars: Progress) -> list[SourceFile]:
+    """The files on disk with their hashes."""
+    with bars.task("Hashing the release", total=sum(f.stat().st_size for f in files), unit="B") as task:
+        return [describe_file(f, release=release, licence=LICENCE, on_bytes=task.advance) for f in files]
+
+
+def open_folder(path: Path, needed: Sequence[str], bars: Progress) -> Release:
     """Open a release that lies in a folder."""
     files = sorted(p for p in path.rglob("*.RRF*") if p.is_file() and wanted(p.name, needed))
     pieces = [
@@ -140,10 +151,7 @@ def open_folder(path: Path, needed: Sequence[str]) -> Release:
         for p in files
     ]
     name = release_name([str(p) for p in (path.resolve(), *files)])
-    sources = [
-        SourceFile(path=p.name, sha256=hash_file(p), release=name, licence="UMLS Metathesaurus License")
-        for p in files
-    ]
+    sources = describe_files(files, name, bars)
     return Release(arrange(pieces, path), sources, name)
 
 

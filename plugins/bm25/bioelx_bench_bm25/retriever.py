@@ -84,6 +84,9 @@ class Bm25Retriever:
         self._refuse_fork()
         try:
             self._open(kb, folder)
+        except UsageError:  # a language without an analyzer: the index is not to blame
+            self.close()
+            raise
         except (BenchError, ValueError) as error:
             self.close()
             raise DataError(
@@ -144,6 +147,7 @@ class Bm25Retriever:
         """The rows of each mention; for the unit `concept`, names are fetched until there are k concepts."""
         queries = [TextQuery(mention.text, mention.language) for mention in mentions]
         count = k if unit == "name" else k * self.options.over_fetch
+        concepts = np.asarray(kb.name_concepts)
         found: list[Hits] = [Hits(np.empty(0, np.int64), np.empty(0))] * len(queries)
         pending = list(range(len(queries)))
         while pending:
@@ -151,7 +155,7 @@ class Bm25Retriever:
             for place, hits in zip(
                 pending, searcher.search([queries[i] for i in pending], count), strict=True
             ):
-                best = hits if unit == "name" else best_names(hits, kb.name_concepts, k)
+                best = hits if unit == "name" else best_names(hits, concepts, k)
                 found[place] = best
                 if len(best.rows) < k and len(hits.rows) == count < searcher.names:
                     short.append(place)

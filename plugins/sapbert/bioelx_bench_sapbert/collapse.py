@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -49,9 +48,9 @@ class Collapse:
         return self.kb.name_concepts[name_rows] if self.unit == "concept" else name_rows
 
     def is_complete(self, _number: int, rows: Rows, scores: Scores, left_out: float) -> bool:
-        """Whether a vector that was left out, of at most this score, cannot be among the best `k`."""
+        """Whether a vector that was left out, of at most this score (fp32), cannot be among the best `k`."""
         _, best = self.places(rows, scores)
-        return len(best) == self.k and float(best[-1]) > rounded_up(left_out)
+        return len(best) == self.k and float(best[-1]) > left_out
 
     def candidates(self, rows: Rows, scores: Scores) -> list[Candidate]:
         """The candidates, best first."""
@@ -61,9 +60,3 @@ class Collapse:
             )
             for row, score in zip(*self.places(rows, scores), strict=True)
         ]
-
-
-def rounded_up(bound: float) -> float:
-    """The greatest fp32 number that a true product of at most `bound` can be rounded to."""
-    rounded = float(np.float32(bound))
-    return rounded if rounded >= bound else math.nextafter(float(np.float32(bound)), math.inf)

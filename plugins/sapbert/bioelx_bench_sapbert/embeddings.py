@@ -93,7 +93,9 @@ class Embeddings:
         """
         count = len(self.manifest.chunks)
         with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-            hashes = pool.map(lambda chunk: chunk_hash(self.folder, chunk, self.row_bytes, len(self)), range(count))
+            hashes = pool.map(
+                lambda chunk: chunk_hash(self.folder, chunk, self.row_bytes, len(self)), range(count)
+            )
             for chunk, (found, expected) in enumerate(zip(hashes, self.manifest.chunks, strict=True)):
                 if found != expected:
                     raise DataError(
@@ -129,7 +131,9 @@ class Embeddings:
                     return
                 if size > len(buffer):
                     buffer = np.empty((size, self.dimension), self.dtype)
-                read_fully(file.fileno(), memoryview(buffer[:size]).cast("B"), row * self.row_bytes, self.folder)
+                read_fully(
+                    file.fileno(), memoryview(buffer[:size]).cast("B"), row * self.row_bytes, self.folder
+                )
                 yield row, buffer[:size]
                 row += size
 
@@ -183,7 +187,9 @@ def write_texts(batches: Iterable[list[str]], folder: Path) -> None:
             for batch in batches:
                 waiting += batch
                 while len(waiting) >= CHUNK:
-                    writer.write_batch(pa.record_batch([pa.array(waiting[:CHUNK], pa.large_string())], schema=schema))
+                    writer.write_batch(
+                        pa.record_batch([pa.array(waiting[:CHUNK], pa.large_string())], schema=schema)
+                    )
                     del waiting[:CHUNK]
             if waiting:
                 writer.write_batch(pa.record_batch([pa.array(waiting, pa.large_string())], schema=schema))

@@ -144,7 +144,9 @@ class ExactSearch:
         self.report.passes += 1
         rows = kept.rows.cpu().numpy()
         complete = width >= len(self.embeddings)
-        left_out = np.full(len(queries), -np.inf, np.float32) if complete else kept.bounds[:, -1].cpu().numpy()
+        left_out = (
+            np.full(len(queries), -np.inf, np.float32) if complete else kept.bounds[:, -1].cpu().numpy()
+        )
         return Shortlists(rows, self.true_products(queries, rows), left_out)
 
     def block_sizes(self, width: int) -> Iterator[int]:

@@ -47,7 +47,9 @@ def build_ivf(embeddings: Embeddings, folder: Path, nlist: int, environment: Env
     lists = max(1, min(nlist or int(4 * count**0.5), count))
     quantizer = faiss.IndexFlatIP(dimension)
     kind = faiss.ScalarQuantizer.QT_fp16
-    index = faiss.IndexIVFScalarQuantizer(quantizer, dimension, lists, kind, faiss.METRIC_INNER_PRODUCT, False)
+    index = faiss.IndexIVFScalarQuantizer(
+        quantizer, dimension, lists, kind, faiss.METRIC_INNER_PRODUCT, False
+    )
     index.cp.seed = environment.seed + 1
     index.cp.min_points_per_centroid = 1
     generator = np.random.default_rng(environment.seed)

@@ -111,6 +111,7 @@ def check_folder(folder: Path, reference: str) -> None:
 
     Raises:
         MissingError: The folder, its configuration, weights or tokenizer are not there.
+        DataError: Its configuration cannot be read.
     """
     if not folder.is_dir():
         raise MissingError(f"{reference} is a file, not a model's folder", where=folder)
@@ -123,6 +124,8 @@ def check_folder(folder: Path, reference: str) -> None:
             mend="name the folder that save_pretrained wrote, or a model id such as "
             "cambridgeltl/SapBERT-UMLS-2020AB-all-lang-from-XLMR",
         )
+    if not adapter:
+        read_json(folder / "config.json")
     if not any(folder.glob("*.safetensors")) and not any(folder.glob("pytorch_model*.bin")):
         raise MissingError(f"the model {reference} has no weights", where=folder / "model.safetensors")
     if not adapter and not any((folder / name).is_file() for name in TOKENIZER_FILES):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bioelx_bench import hookimpl
-from bioelx_bench.declarations import RetrieverSpec
+from bioelx_bench.declarations import CommandSpec, RetrieverSpec
 
 
 @hookimpl
@@ -24,4 +24,16 @@ def retrievers() -> list[RetrieverSpec]:
             options="bioelx_bench_sapbert.options:SapBertXOptions",
             units=("concept", "name"),
         ),
+    ]
+
+
+@hookimpl
+def commands() -> list[CommandSpec]:
+    """Training."""
+    return [
+        CommandSpec(
+            name="train",
+            summary="Train a retriever on the names of a knowledge base",
+            factory="bioelx_bench_sapbert.training.command:make_app",
+        )
     ]

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 
-
 from bioelx_bench.errors import BenchError
 from bioelx_bench.protocols import Environment
 from bioelx_bench.records import Candidate, Mention, Unit
@@ -106,7 +105,9 @@ class DenseRetriever:
             return [[] for _ in mentions]
         texts = [self.query_text(mention) for mention in mentions]
         distinct = list(dict.fromkeys(texts))
-        with self.environment.progress.task("Encoding mentions", total=len(distinct), unit="mentions") as task:
+        with self.environment.progress.task(
+            "Encoding mentions", total=len(distinct), unit="mentions"
+        ) as task:
             queries = self.encoder.encode(distinct, task, few=True)
         collapse = Collapse(self._kb, self._strings, k, unit)
         found: dict[str, list[Candidate]] = {}
@@ -132,6 +133,13 @@ class DenseRetriever:
             device = choose_device(self.options.device)
             self._exact = ExactSearch(self._embeddings, device, bf16=has_fast_bf16(device))
         return self._exact
+
+    def trained_on(self, texts: Sequence[str]) -> list[bool] | None:
+        """Whether each text is among the aliases that the model was trained on; None if its folder does not say."""
+        from bioelx_bench.aliases.seen import read_seen
+
+        seen = read_seen(self.files.folder)
+        return None if seen is None else seen.flags(texts)
 
     def query_text(self, mention: Mention) -> str:
         """The string of a mention that is encoded."""
@@ -170,5 +178,3 @@ class DenseRetriever:
 def make_retriever(options: DenseOptions, environment: Environment) -> DenseRetriever:
     """Factory of `sapbert` and `sapbert-x`; they differ in the defaults of their options only."""
     return DenseRetriever(options, environment)
-
-

@@ -37,7 +37,12 @@ def process_count(options: DenseOptions, chunks: int) -> int:
 
 
 def encode_in_processes(
-    folder: Path, options: DenseOptions, files: ModelFiles, environment: Environment, processes: int, task: Task
+    folder: Path,
+    options: DenseOptions,
+    files: ModelFiles,
+    environment: Environment,
+    processes: int,
+    task: Task,
 ) -> None:
     """Encode the chunks of a folder with several processes and wait for them.
 
@@ -92,7 +97,12 @@ def logged_chunks(folder: Path) -> list[int]:
 def files_as_json(files: ModelFiles) -> dict[str, object]:
     """A model's files for a job."""
     base = None if files.base is None else files_as_json(files.base)
-    return {"reference": files.reference, "folder": str(files.folder), "revision": files.revision, "base": base}
+    return {
+        "reference": files.reference,
+        "folder": str(files.folder),
+        "revision": files.revision,
+        "base": base,
+    }
 
 
 def files_from_json(value: dict[str, object]) -> ModelFiles:

@@ -44,8 +44,8 @@ Pooling `{{ report.settings.pooling }}`, {{ "lowercased" if report.settings.lowe
 | knowledge base | `{{ report.kb.name }}`, sha256 `{{ report.kb.sha256 }}` |
 | concepts, names | {{ report.kb.concepts }}, {{ report.kb.names }} |
 | languages trained on | {{ languages | join(", ") }} |
-| pairs | {{ report.pairs }} ({{ "%.1f" | format(100 * report.pair_shares.crosslingual_natural) }} % in two languages; \
-drawn {{ "%.1f" | format(100 * report.pair_shares.crosslingual_drawn) }} %) |
+| pairs | {{ report.pairs }} ({{ "%.1f" | format(100 * report.pair_shares.crosslingual_natural) }} % in two \
+languages; drawn {{ "%.1f" | format(100 * report.pair_shares.crosslingual_drawn) }} %) |
 | different aliases (`seen_aliases.npy`) | {{ report.seen_aliases }} |
 
 Source files:

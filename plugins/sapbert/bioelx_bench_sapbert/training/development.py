@@ -13,9 +13,9 @@ import pyarrow as pa
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from bioelx_bench.aliases.seen import normalise
 from bioelx_bench.errors import DataError, MissingError, at
 from bioelx_bench.kb.store import KnowledgeBase
+from bioelx_bench.scoring.surface import normalise
 from bioelx_bench_sapbert.training.encoder import NameEncoder, Tokens
 from bioelx_bench_sapbert.training.settings import TrainingSettings
 
@@ -102,7 +102,8 @@ def held_out_queries(kb: KnowledgeBase, settings: TrainingSettings) -> list[Quer
     generator = np.random.default_rng([settings.seed, 7])
     chosen = np.sort(generator.permutation(rows)[: settings.development_queries])
     return [
-        Query(kb.name_text(r), kb.languages[languages[r]], (int(kb.name_concepts[r]),)) for r in chosen.tolist()
+        Query(kb.name_text(r), kb.languages[languages[r]], (int(kb.name_concepts[r]),))
+        for r in chosen.tolist()
     ]
 
 
@@ -172,7 +173,7 @@ class DevelopmentCallback(TrainerCallback):
         self.every = every
 
     def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+        self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_kwargs: object
     ) -> None:
         """Measure, and write the figures into the trainer's log."""
         if state.global_step % self.every == 0 and state.is_world_process_zero:

@@ -74,7 +74,9 @@ def make_pairs(kb: KnowledgeBase, rules: PairRules) -> Iterator[npt.NDArray[np.i
     """
     codes = language_codes(kb, rules.languages)
     for block, first in enumerate(range(0, len(kb), BLOCK_CONCEPTS)):
-        rows, concepts, languages = usable_names(kb, first, min(first + BLOCK_CONCEPTS, len(kb)), codes, rules)
+        rows, concepts, languages = usable_names(
+            kb, first, min(first + BLOCK_CONCEPTS, len(kb)), codes, rules
+        )
         generator = np.random.default_rng([rules.seed, block])
         pairs = pairs_of_block(rows, concepts, languages, rules.max_pairs, generator)
         if len(pairs):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,6 @@ from typing import Any, Final
 import numpy as np
 import torch
 from transformers import TrainerCallback
-from transformers.trainer_utils import get_last_checkpoint
 
 from bioelx_bench.aliases.seen import write_seen
 from bioelx_bench.errors import DataError, MissingError, UsageError
@@ -47,6 +46,7 @@ RUN_FILE: Final = "training.json"
 """What was trained on what, with figures: in the finished model folder and, without figures, while it runs."""
 
 WORK_FOLDER: Final = "checkpoints"
+PATIENCE_SECONDS: Final = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,9 +89,11 @@ def train(request: TrainingRequest, environment: Environment) -> dict[str, Any]:
         torch.set_num_threads(settings.threads)
     folder = resolve_model(request.model, environment)
     record = describe(request, folder)
+    main_process = int(os.environ.get("RANK", "0")) == 0
+    if not main_process:
+        await_first_process(request.output, record)
     if (finished := check_output(request.output, record)) is not None:
         return finished
-    main_process = int(os.environ.get("RANK", "0")) == 0
     work = request.output / WORK_FOLDER
     work.mkdir(parents=True, exist_ok=True)
     if main_process:
@@ -118,7 +120,7 @@ def train(request: TrainingRequest, environment: Environment) -> dict[str, Any]:
         return record
     report = {**record, "status": "finished", "pairs": len(pairs), **figures}
     report["pair_shares"] = pair_shares(order, groups, crossing)
-    finish(request, encoder, tokenizer, rules, report)
+    finish(request, encoder, tokenizer, report)
     return report
 
 
@@ -151,26 +153,39 @@ def check_output(output: Path, record: dict[str, Any]) -> dict[str, Any] | None:
     Raises:
         UsageError: It holds something else.
     """
-    import json
-
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return None
-    path = output / RUN_FILE
-    try:
-        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except ValueError:
-        found = {}
+    found = read_record(output)
     if found.get("id") == record["id"]:
         return dict(found) if found.get("status") == "finished" else None
-    if int(os.environ.get("RANK", "0")) != 0 and set(os.listdir(output)) <= {WORK_FOLDER}:
-        return None
     changed = [k for k in ("base_model", "kb", "settings", "development") if found.get(k) != record[k]]
     raise UsageError(
         f"the output folder {output} is not empty",
         where=f"--output {output}",
-        why=f"it holds a training run that differs in {', '.join(changed)}" if found else "it holds other files",
+        why=f"it holds a training run that differs in {', '.join(changed)}"
+        if found
+        else "it holds other files",
         mend="choose another folder, or remove that one",
     )
+
+
+def read_record(output: Path) -> dict[str, Any]:
+    """What a folder's `training.json` holds; empty if there is none that can be read."""
+    path = output / RUN_FILE
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def await_first_process(output: Path, record: dict[str, Any]) -> None:
+    """Wait until the first process of several has begun this training in the output folder."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while read_record(output).get("id") != record["id"]:
+        if time.monotonic() > deadline:
+            raise DataError("the first process did not begin this training", where=output)
+        time.sleep(0.2)
 
 
 def pair_rules(kb: KnowledgeBase, settings: TrainingSettings) -> PairRules:
@@ -191,10 +206,10 @@ def pairs_of(
     if main_process and not path.is_file():
         with environment.progress.task("Making pairs"):
             return write_pairs(request.kb, rules, path)
-    deadline = time.monotonic() + 3600
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not path.is_file():
         if time.monotonic() > deadline:
-            raise DataError("the first process wrote no pairs within an hour", where=path)
+            raise DataError("the first process wrote no pairs", where=path)
         time.sleep(0.2)
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
@@ -216,10 +231,12 @@ def fit(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     precision = resolve_precision(settings, device)
     arguments = training_arguments(settings, work, steps, precision, cpu=device.type == "cpu")
-    checkpoint = get_last_checkpoint(str(work))
+    checkpoint = last_whole_checkpoint(work)
     done = int(Path(checkpoint).name.rpartition("-")[2]) if checkpoint else 0
     before = recall_at_1(encoder, tokens, request.kb, development) if development and not done else None
-    with environment.progress.task("Training", total=steps * per_step, unit="pairs", done=done * per_step) as bar:
+    with environment.progress.task(
+        "Training", total=steps * per_step, unit="pairs", done=done * per_step
+    ) as bar:
         callbacks: list[TrainerCallback] = [BarCallback(bar, per_step)]
         if development:
             callbacks.append(
@@ -257,9 +274,28 @@ def fit(
     return figures
 
 
+def last_whole_checkpoint(work: Path) -> str | None:
+    """The newest checkpoint that was written to its end; half-written ones, left by a kill, are removed."""
+    found = sorted(work.glob("checkpoint-*"), key=lambda folder: int(folder.name.rpartition("-")[2]))
+    for folder in reversed(found):
+        try:
+            json.loads(
+                (folder / "trainer_state.json").read_text(encoding="utf-8")
+            )  # the Trainer writes it last
+        except (OSError, ValueError):
+            shutil.rmtree(folder, ignore_errors=True)
+            continue
+        return str(folder)
+    return None
+
+
 def device_name(device: torch.device) -> str:
     """The device, for the card."""
-    return torch.cuda.get_device_name() if device.type == "cuda" else f"CPU ({torch.backends.cpu.get_cpu_capability()})"
+    return (
+        torch.cuda.get_device_name()
+        if device.type == "cuda"
+        else f"CPU ({torch.backends.cpu.get_cpu_capability()})"
+    )
 
 
 def pair_shares(order: PairOrder, groups: Any, crossing: Any) -> dict[str, Any]:
@@ -271,7 +307,7 @@ def pair_shares(order: PairOrder, groups: Any, crossing: Any) -> dict[str, Any]:
     }
 
 
-def trained_texts(kb: KnowledgeBase, rules: PairRules, pairs_file: Path) -> list[str]:
+def trained_texts(kb: KnowledgeBase, pairs_file: Path) -> list[str]:
     """The names that occur in pairs."""
     import pyarrow as pa
 
@@ -281,7 +317,7 @@ def trained_texts(kb: KnowledgeBase, rules: PairRules, pairs_file: Path) -> list
 
 
 def finish(
-    request: TrainingRequest, encoder: NameEncoder, tokenizer: Any, rules: PairRules, report: dict[str, Any]
+    request: TrainingRequest, encoder: NameEncoder, tokenizer: Any, report: dict[str, Any]
 ) -> None:
     """Write model, tokenizer, hashes of the aliases, pooling and card; `training.json` last."""
     output, settings = request.output, request.settings
@@ -293,7 +329,7 @@ def finish(
     if not settings.lora_rank:
         tokenizer.save_pretrained(output)
     work = output / WORK_FOLDER
-    report["seen_aliases"] = write_seen(trained_texts(request.kb, rules, work / "pairs.npy"), output)
+    report["seen_aliases"] = write_seen(trained_texts(request.kb, work / "pairs.npy"), output)
     write_json(
         output / "encoding.json",
         {

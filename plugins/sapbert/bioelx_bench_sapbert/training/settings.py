@@ -24,7 +24,9 @@ class TrainingSettings(Options):
     steps: int | None = Field(None, ge=1, description="Optimiser steps.")
     batch_pairs: int = Field(256, ge=2, description="Pairs a step and process; a pair has two names.")
     learning_rate: float = Field(2e-5, gt=0, description="Peak learning rate.")
-    schedule: Literal["constant", "linear", "cosine"] = Field("constant", description="Learning rate's course.")
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        "constant", description="Learning rate's course."
+    )
     warmup_steps: int = Field(0, ge=0, description="Steps in which the learning rate rises.")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's weight decay.")
     max_grad_norm: float = Field(0.0, ge=0, description="Clip gradients to this norm; 0 does not.")
@@ -52,6 +54,7 @@ class TrainingSettings(Options):
     )
     chunk_names: int = runtime_field(64, description="Names encoded at once, sorted by length.", ge=1)
     save_steps: int = runtime_field(500, description="Steps between checkpoints.", ge=1)
+    logging_steps: int = runtime_field(10, description="Steps between losses in the log.", ge=1)
     eval_steps: int = runtime_field(500, description="Steps between Recall@1 on the development set.", ge=1)
     development_names: int = runtime_field(
         10_000, description="Names of the development dictionary beside those of its gold concepts.", ge=0

@@ -16,6 +16,7 @@ from bioelx_bench.errors import BenchError
 from bioelx_bench.files import write_json
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.progress import Task
+from bioelx_bench_sapbert.hardware import has_fast_bf16
 from bioelx_bench_sapbert.training.loss import PairLoss
 from bioelx_bench_sapbert.training.settings import TrainingSettings
 
@@ -37,7 +38,7 @@ class PairTrainer(Trainer):
         model: nn.Module,
         inputs: dict[str, Any],
         return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | int | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,  # noqa: ARG002 - the Trainer passes it
     ) -> Any:
         """The loss of a batch.
 
@@ -56,7 +57,11 @@ class PairTrainer(Trainer):
         path = Path(str(self.args.output_dir)) / f"bad_batch_step{self.state.global_step}.json"
         rows = inputs["rows"].tolist()
         names = [
-            {"row": r, "concept": self.kb.concept_id(int(self.kb.name_concepts[r])), "name": self.kb.name_text(r)}
+            {
+                "row": r,
+                "concept": self.kb.concept_id(int(self.kb.name_concepts[r])),
+                "name": self.kb.name_text(r),
+            }
             for r in rows
         ]
         write_json(path, {"step": self.state.global_step, "loss": repr(loss), "names": names})
@@ -72,7 +77,7 @@ class PairTrainer(Trainer):
         """The dataset is already in training order."""
         return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:  # noqa: ARG002
         folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
         save_file(trained_weights(self.model), folder / TRAINED_WEIGHTS)
@@ -103,18 +108,18 @@ class BarCallback(TrainerCallback):
         self.pairs = pairs
 
     def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        self, _args: TrainingArguments, _state: TrainerState, _control: TrainerControl, **_kwargs: Any
     ) -> None:
         """One step is done."""
         self.task.advance(self.pairs)
 
     def on_log(
         self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
+        _args: TrainingArguments,
+        _state: TrainerState,
+        _control: TrainerControl,
         logs: dict[str, Any] | None = None,
-        **kwargs: Any,
+        **_kwargs: Any,
     ) -> None:
         """Show the loss beside the bar."""
         if logs and "loss" in logs:
@@ -125,11 +130,9 @@ def resolve_precision(settings: TrainingSettings, device: torch.device) -> str:
     """`fp32`, `bf16` or `fp16`: what is asked for, or for `auto` bf16 where the hardware computes it."""
     if settings.precision != "auto":
         return settings.precision
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    if device.type == "cpu":
-        return "bf16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32"
-    return "fp32"
+    if has_fast_bf16(device):
+        return "bf16"
+    return "fp16" if device.type == "cuda" else "fp32"
 
 
 def training_arguments(
@@ -152,7 +155,7 @@ def training_arguments(
         save_strategy="steps",
         save_steps=settings.save_steps,
         save_total_limit=2,
-        logging_steps=10,
+        logging_steps=settings.logging_steps,
         logging_strategy="steps",
         logging_nan_inf_filter=False,
         disable_tqdm=True,
@@ -178,6 +181,8 @@ def reporters() -> list[str]:
     import os
 
     found = ["tensorboard"] if importlib.util.find_spec("tensorboard") else []
-    if importlib.util.find_spec("wandb") and (os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_MODE")):
+    if importlib.util.find_spec("wandb") and (
+        os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_MODE")
+    ):
         found.append("wandb")
     return found

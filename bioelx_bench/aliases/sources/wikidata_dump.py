@@ -1,0 +1,227 @@
+"""`wikidata-dump`: one pass over the JSON dump in constant memory, continuing where it stopped.
+
+The dump is an array with one entity a line. Lines are looked at as bytes, and only those that hold one of the
+joining properties are parsed, about one in 150. gz and bz2 are decompressed on all processors (rapidgzip).
+Aliases found are logged with the position reached, so that after a kill the same command goes on from there:
+the decompressor runs ahead to the position, which costs no parsing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any, Final, cast
+
+from bioelx_bench.aliases.records import Alias
+from bioelx_bench.aliases.sources.options import DumpOptions
+from bioelx_bench.aliases.sources.wikidata import entity_aliases, joining_properties
+from bioelx_bench.errors import DataError, MissingError
+from bioelx_bench.files import JsonLines, hash_json
+from bioelx_bench.progress import Task
+from bioelx_bench.protocols import Environment
+
+BLOCK: Final = 8 << 20
+COMMIT_BLOCKS: Final = 16
+"""Blocks between commits of the position: 128 MB."""
+
+LONGEST_LINE: Final = 64 << 20
+MAGIC: Final = {b"\x1f\x8b": "gz", b"BZ": "bz2"}
+
+
+class WikidataDump:
+    """See the module. Made by `make_dump`."""
+
+    def __init__(self, options: DumpOptions, environment: Environment) -> None:
+        self.options = options
+        self.environment = environment
+        self.properties, self.crosswalk = joining_properties(options)
+        self.languages = options.wanted()
+        self.marks = tuple(f'"{p}"'.encode() for p in self.properties)
+        self.path = None if options.file == "-" else Path(options.file)
+        if self.path is not None and not self.path.is_file():
+            raise MissingError(
+                f"there is no dump {self.path}",
+                where="-O file",
+                mend="https://dumps.wikimedia.org/wikidatawiki/entities/latest-all.json.gz is the newest one",
+            )
+        self.tally: Counter[str] = Counter()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Lines, entities joined, malformed lines."""
+        return dict(sorted(self.tally.items()))
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The dump is identified by size and time, since hashing it would be a second pass."""
+        if self.path is None:
+            return {}
+        stat = self.path.stat()
+        return {self.path.name: f"bytes:{stat.st_size}"}
+
+    @property
+    def work(self) -> Path | None:
+        """Where aliases and position are kept; none for a stream."""
+        if self.path is None:
+            return None
+        stat = self.path.stat()
+        key = hash_json(
+            {
+                "file": str(self.path.absolute()),
+                "size": stat.st_size,
+                "modified": stat.st_mtime_ns,
+                "properties": list(self.properties),
+                "languages": sorted(self.languages),
+                "crosswalk": str(self.options.crosswalk),
+                "date": self.options.date,
+            }
+        )
+        return self.environment.cache.folder("aliases-dump", key[:32])
+
+    def close(self) -> None:
+        """Remove what was kept for resuming."""
+        if self.work is not None and self.work.is_dir():
+            shutil.rmtree(self.work)
+
+    def __iter__(self) -> Iterator[Alias]:
+        """Every alias of the dump.
+
+        Raises:
+            DataError: The compressed data is damaged or cut off; what was read so far is kept.
+        """
+        if self.work is None:
+            with self.environment.progress.task("Dump", unit="MB") as task:
+                for found, _ in self.read(cast("IO[bytes]", sys.stdin.buffer), 0, task):
+                    yield from found
+            return
+        log = JsonLines(self.work / "aliases.jsonl")
+        try:
+            position = 0
+            for entry in log:
+                position = int(entry["position"])
+                self.tally = Counter(entry["tally"])
+                yield from (Alias(**a) for a in entry["aliases"])
+            done = bool(position) and self.tally["finished"] > 0
+            if not done:
+                yield from self.continued(log, position)
+            self.tally.pop("finished", None)
+        finally:
+            log.close()
+
+    def continued(self, log: JsonLines, position: int) -> Iterator[Alias]:
+        """The rest of the dump from a position, logged as it goes."""
+        assert self.path is not None  # noqa: S101 - only a file has a work folder
+        waiting: list[Alias] = []
+        with (
+            self.environment.progress.task("Dump", unit="MB", done=position / 1e6) as task,
+            open_dump(self.path, self.options.threads) as stream,
+        ):
+            if position and stream.seek(position) != position:
+                raise DataError("the dump is shorter than before", where=self.path)
+            for blocks, (found, reached) in enumerate(self.read(stream, position, task), 1):
+                waiting += found
+                if blocks % COMMIT_BLOCKS == 0 and reached > position:
+                    self.commit(log, waiting, reached)
+                    yield from waiting
+                    waiting, position = [], reached
+            self.tally["finished"] = 1
+            self.commit(log, waiting, position)
+            yield from waiting
+
+    def commit(self, log: JsonLines, aliases: list[Alias], position: int) -> None:
+        """Log aliases and the position up to which all are logged."""
+        log.append(
+            [{"position": position, "tally": dict(self.tally), "aliases": [asdict(a) for a in aliases]}]
+        )
+        log.sync()
+
+    def read(self, stream: IO[bytes], position: int, task: Task) -> Iterator[tuple[list[Alias], int]]:
+        """Aliases of each block, and the position of the first byte that was not looked at."""
+        rest = b""
+        while block := self.next_block(stream):
+            position += len(block)
+            task.advance(len(block) / 1e6)
+            head, newline, tail = block.rpartition(b"\n")
+            if not newline:
+                rest += block
+                if len(rest) > LONGEST_LINE:
+                    raise DataError(
+                        "a line is longer than 64 MB",
+                        where=self.options.file,
+                        why="the JSON dump has one entity a line; this seems to be something else",
+                    )
+                continue
+            lines = (rest + head).split(b"\n")
+            rest = tail
+            yield [a for line in lines for a in self.line(line)], position - len(rest)
+        if rest:
+            yield list(self.line(rest)), position
+
+    def next_block(self, stream: IO[bytes]) -> bytes:
+        """The next bytes of the dump."""
+        try:
+            return stream.read(BLOCK)
+        except (EOFError, OSError, RuntimeError, ValueError) as error:
+            raise DataError(
+                "the dump is damaged or cut off",
+                where=self.options.file,
+                why=str(error),
+                mend="get it again; the same command with the whole file under the same name begins anew",
+            ) from error
+
+    def line(self, line: bytes) -> Iterator[Alias]:
+        """The aliases of one line; counts lines and those that are no entity."""
+        line = line.strip().rstrip(b",")
+        if len(line) < 3:
+            return  # the array's brackets, or an empty line
+        self.tally["lines"] += 1
+        if not (line.startswith(b"{") and line.endswith(b"}")):
+            self.tally["malformed_lines"] += 1
+            return
+        if not any(mark in line for mark in self.marks):
+            return
+        try:
+            found = list(
+                entity_aliases(
+                    parse(line), self.properties, self.crosswalk, self.languages, self.options.date
+                )
+            )
+        except (ValueError, AttributeError, KeyError, TypeError):
+            self.tally["malformed_lines"] += 1
+            return
+        if found:
+            self.tally["items"] += 1
+        yield from found
+
+
+def parse(line: bytes) -> Any:
+    """Parse one entity."""
+    import orjson
+
+    value = orjson.loads(line)
+    if not isinstance(value, dict):
+        raise TypeError("an entity is an object")
+    return value
+
+
+def open_dump(path: Path, threads: int) -> IO[bytes]:
+    """The decompressed bytes of a dump, decompressed in parallel; the kind is told by its first bytes."""
+    with path.open("rb") as file:
+        kind = MAGIC.get(file.read(2))
+    workers = threads or len(os.sched_getaffinity(0))
+    if kind is None:
+        return path.open("rb")
+    import rapidgzip
+
+    opener = rapidgzip.RapidgzipFile if kind == "gz" else rapidgzip.IndexedBzip2File
+    return cast("IO[bytes]", opener(str(path), parallelization=workers))
+
+
+def make_dump(options: DumpOptions, environment: Environment) -> WikidataDump:
+    """The source `wikidata-dump`."""
+    return WikidataDump(options, environment)

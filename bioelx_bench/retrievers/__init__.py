@@ -1,0 +1,1 @@
+"""Retrievers of the core: those that only combine others."""

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from bioelx_bench_sapbert.training.encoder import NameEncoder, Tokens, load_base
+from bioelx_bench_sapbert.training.loss import PairLoss
+from bioelx_bench_sapbert.training.settings import TrainingSettings
+
+
+def multi_similarity(vectors: torch.Tensor, concepts: list[int], margin: float) -> float:
+    """The definition (Wang et al. 2019, eq. 15) over pairs of triplets that break the margin, in plain loops."""
+    unit = torch.nn.functional.normalize(vectors, dim=1)
+    cosine, distance = unit @ unit.T, torch.cdist(unit, unit)
+    n = len(concepts)
+    total = 0.0
+    for i in range(n):
+        positives, negatives = set(), set()
+        for p in range(n):
+            for q in range(n):
+                if p == i or concepts[p] != concepts[i] or concepts[q] == concepts[i]:
+                    continue
+                if margin == 0 or distance[i, q] - distance[i, p] <= margin:
+                    positives.add(p)
+                    negatives.add(q)
+        if margin == 0:
+            positives = {p for p in range(n) if p != i and concepts[p] == concepts[i]}
+            negatives = {q for q in range(n) if concepts[q] != concepts[i]}
+        total += math.log1p(sum(math.exp(-1.0 * (cosine[i, p].item() - 0.5)) for p in positives))
+        total += math.log1p(sum(math.exp(60.0 * (cosine[i, q].item() - 0.5)) for q in negatives)) / 60
+    return total / n
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.2])
+def test_the_loss_is_the_published_formula(margin: float) -> None:
+    generator = torch.Generator().manual_seed(1)
+    vectors = torch.randn(12, 5, generator=generator) + 0.7
+    concepts = [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 0, 0]
+    loss = PairLoss(TrainingSettings(margin=margin))(vectors, torch.tensor(concepts))
+    assert loss.item() == pytest.approx(multi_similarity(vectors, concepts, margin), abs=1e-4)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_recomputed_chunks_give_the_same_gradients(base_model, pooling) -> None:  # type: ignore[no-untyped-def]
+    gradients = []
+    for recompute in (False, True):
+        model, tokenizer = load_base(str(base_model), base_model, offline=True)
+        model.eval()
+        encoder = NameEncoder(model, pooling, recompute=recompute)
+        tokens = Tokens(tokenizer, TrainingSettings(chunk_names=3))
+        names = ["abc", "a", "abcdef ghi", "xyz", "qrst", "m n o", "zz", "krankheit"]
+        vectors = encoder(*tokens.chunks(names))
+        PairLoss(TrainingSettings())(vectors, torch.tensor([0, 0, 1, 1, 2, 2, 3, 3])).backward()
+        gradients.append({n: p.grad for n, p in model.named_parameters() if p.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, value in gradients[0].items():
+        assert torch.allclose(value, gradients[1][name], atol=1e-6), name
+
+
+def test_vectors_come_in_the_order_of_the_names(base_model) -> None:  # type: ignore[no-untyped-def]
+    model, tokenizer = load_base(str(base_model), base_model, offline=True)
+    model.eval()
+    encoder, tokens = NameEncoder(model, "mean"), Tokens(tokenizer, TrainingSettings(chunk_names=2))
+    names = ["abcdefgh", "a", "Abc", "abcd e", "x y"]
+    together = encoder(*tokens.chunks(names))
+    alone = torch.cat([encoder(*tokens.chunks([name])) for name in names])
+    assert torch.allclose(together, alone, atol=1e-5)

@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from bioelx_bench_sapbert.training.development import make_development_set, read_queries
+from bioelx_bench_sapbert.training.run import TrainingRequest, last_whole_checkpoint, train
+from bioelx_bench_sapbert.training.settings import TrainingSettings
+from safetensors.torch import load_file
+
+from bioelx_bench.aliases.seen import read_seen
+from bioelx_bench.cache import Cache
+from bioelx_bench.errors import BenchError, DataError, MissingError, UsageError
+from bioelx_bench.kb.store import KnowledgeBase
+from bioelx_bench.protocols import Environment
+
+SETTINGS: dict[str, Any] = {
+    "pooling": "mean",
+    "batch_pairs": 16,
+    "learning_rate": 1e-3,
+    "steps": 20,
+    "save_steps": 5,
+    "logging_steps": 1,
+    "chunk_names": 8,
+    "threads": 1,
+}
+
+
+def request(model: Path, kb: KnowledgeBase, output: Path, **changes: Any) -> TrainingRequest:
+    development = changes.pop("development", ())
+    return TrainingRequest(
+        model=str(model),
+        kb=kb,
+        output=output,
+        settings=TrainingSettings(**{**SETTINGS, **changes}),
+        development=development,
+        command="bioelx-bench train sapbert-x",
+        keep_checkpoints=True,
+    )
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    return Environment(cache=Cache(tmp_path / "cache"), offline=True)
+
+
+def losses(report: dict[str, Any]) -> list[float]:
+    return [entry["loss"] for entry in report["log"] if "loss" in entry]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "checkpoints" / "checkpoint-20" / "trained.safetensors")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(
+    base_model: Path, small_kb: KnowledgeBase, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp("whole") / "model"
+    train(request(base_model, small_kb, folder), Environment(cache=Cache(folder.parent / "cache")))
+    return folder
+
+
+def test_training_learns_and_makes_a_model_folder(
+    base_model: Path, small_kb: KnowledgeBase, uninterrupted: Path, environment: Environment
+) -> None:
+    report = json.loads((uninterrupted / "training.json").read_text())
+    found = losses(report)
+    assert len(found) == 20
+    assert sum(found[-5:]) < 0.9 * sum(found[:5])
+    from bioelx_bench_sapbert.encoding import Encoder
+    from bioelx_bench_sapbert.options import EncodingOptions
+
+    encoder = Encoder.load(str(uninterrupted), environment, EncodingOptions(pooling="mean"))
+    assert encoder.encode(["ab disease"]).shape == (1, 32)
+    seen = read_seen(uninterrupted)
+    assert seen is not None
+    assert seen.flags(["ABAB  Krankheit", "something else"]) == [True, False]
+    assert len(seen) == report["seen_aliases"]
+    card = (uninterrupted / "README.md").read_text()
+    assert report["weights_sha256"]["model.safetensors"] in card
+    assert small_kb.sha256 in card
+    again = train(request(base_model, small_kb, uninterrupted), environment)
+    assert again["id"] == report["id"]
+    assert again["status"] == "finished"
+
+
+def test_a_folder_with_something_else_is_refused(
+    base_model: Path, small_kb: KnowledgeBase, uninterrupted: Path, environment: Environment, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="not empty") as error:
+        train(request(base_model, small_kb, uninterrupted, learning_rate=1e-4), environment)
+    assert "settings" in str(error.value)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").touch()
+    with pytest.raises(UsageError, match="other files"):
+        train(request(base_model, small_kb, tmp_path / "other"), environment)
+
+
+def start(path: Path, arguments: list[str], model: Path, kb: KnowledgeBase, **changes: Any) -> Any:
+    given = {
+        "model": str(model),
+        "kb": str(kb.folder),
+        "output": str(path / "model"),
+        "settings": {**SETTINGS, **changes},
+    }
+    (path / "given.json").write_text(json.dumps(given))
+    command = [
+        sys.executable,
+        *arguments,
+        str(Path(__file__).with_name("two_ranks.py")),
+        str(path / "given.json"),
+    ]
+    environ = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, env=environ, start_new_session=True, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.slow
+def test_after_a_kill_training_ends_with_the_same_weights(
+    base_model: Path, small_kb: KnowledgeBase, uninterrupted: Path, environment: Environment, tmp_path: Path
+) -> None:
+    process = start(tmp_path, [], base_model, small_kb)
+    checkpoint = tmp_path / "model" / "checkpoints" / "checkpoint-5" / "trainer_state.json"
+    deadline = time.monotonic() + 240
+    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert json.loads((tmp_path / "model" / "training.json").read_text())["status"] == "running"
+    report = train(request(base_model, small_kb, tmp_path / "model"), environment)
+    assert report["status"] == "finished"
+    for name, value in weights(uninterrupted).items():
+        assert torch.equal(value, weights(tmp_path / "model")[name]), name
+
+
+@pytest.mark.slow
+def test_two_ranks_give_the_loss_of_the_doubled_batch(
+    base_model: Path, small_kb: KnowledgeBase, environment: Environment, tmp_path: Path
+) -> None:
+    calm = {"dropout": 0.0}  # each process draws its own dropout
+    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0", "--standalone"]
+    process = start(tmp_path, torchrun, base_model, small_kb, **calm, batch_pairs=8)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said[-2000:]
+    report = json.loads((tmp_path / "model" / "training.json").read_text())
+    assert report["world_size"] == 2
+    alone = train(request(base_model, small_kb, tmp_path / "alone", **calm), environment)
+    assert len(losses(report)) == 20
+    assert losses(report) == pytest.approx(losses(alone), abs=1e-4)
+
+
+def test_lora_writes_an_adapter_that_names_its_base(
+    base_model: Path, small_kb: KnowledgeBase, environment: Environment, tmp_path: Path
+) -> None:
+    report = train(
+        request(base_model, small_kb, tmp_path / "adapter", lora_rank=4, steps=4, gradient_cache=True),
+        environment,
+    )
+    config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == str(base_model)
+    stored = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    assert {v.dtype for v in stored.values()} == {torch.float16}
+    assert sum(v.numel() for v in stored.values()) == report["trained_parameters"]
+    from bioelx_bench_sapbert.encoding import Encoder
+    from bioelx_bench_sapbert.options import EncodingOptions
+
+    options = EncodingOptions(pooling="mean", dtype="fp32")
+    adapted = Encoder.load(str(tmp_path / "adapter"), environment, options).encode(["abc"])
+    plain = Encoder.load(str(base_model), environment, options).encode(["abc"])
+    assert abs(adapted - plain).max() > 1e-4
+
+
+def test_a_loss_that_is_no_number_stops_and_saves_the_batch(
+    base_model: Path, small_kb: KnowledgeBase, environment: Environment, tmp_path: Path
+) -> None:
+    with pytest.raises(BenchError, match="the loss became nan") as error:
+        train(request(base_model, small_kb, tmp_path / "model", learning_rate=1e30), environment)
+    assert error.value.where is not None
+    saved = json.loads(Path(error.value.where).read_text())
+    assert len(saved["names"]) == 32
+    assert saved["names"][0]["concept"].startswith("C")
+
+
+def test_development_recall_is_measured_before_during_and_after(
+    base_model: Path, small_kb: KnowledgeBase, environment: Environment, tmp_path: Path
+) -> None:
+    queries = tmp_path / "queries.txt"
+    queries.write_text("C0000003||ghab disease\nC9999999||unknown\nC0000001|C0000002||cdab disease\n")
+    assert len(read_queries(queries, small_kb)) == 2
+    report = train(
+        request(
+            base_model, small_kb, tmp_path / "m", development=(queries,), held_out=0.2, steps=4, eval_steps=2
+        ),
+        environment,
+    )
+    figures = report["development_figures"]
+    assert figures["untrained"]["queries"] == 1.0  # the mention is one of the names
+    assert set(figures["trained"]) == {"mean", "queries", "de"}
+    assert [e["step"] for e in report["log"] if "dev_recall@1/mean" in e] == [2, 4]
+    seen = read_seen(tmp_path / "m")
+    development = make_development_set(small_kb, TrainingSettings(held_out=0.2), ())
+    assert seen is not None
+    assert development is not None
+    assert not any(seen.flags([q.text for q in development.queries]))
+
+
+def test_bad_development_files_are_refused(small_kb: KnowledgeBase, tmp_path: Path) -> None:
+    with pytest.raises(MissingError):
+        read_queries(tmp_path / "absent.txt", small_kb)
+    bad = tmp_path / "bad.txt"
+    bad.write_text("C0000001||fine\nno bars\n")
+    with pytest.raises(DataError, match="not CUI") as error:
+        read_queries(bad, small_kb)
+    assert error.value.where == f"{bad}:2"
+    bad.write_text("C9999999||fine\n")
+    with pytest.raises(DataError, match="no mention"):
+        read_queries(bad, small_kb)
+
+
+def test_a_half_written_checkpoint_is_not_continued_from(tmp_path: Path) -> None:
+    for step, state in ((5, "{}"), (10, '{"log'), (15, None)):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        if state is not None:
+            (folder / "trainer_state.json").write_text(state)
+    assert last_whole_checkpoint(tmp_path) == str(tmp_path / "checkpoint-5")
+    assert [f.name for f in tmp_path.iterdir()] == ["checkpoint-5"]
