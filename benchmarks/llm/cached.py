@@ -12,18 +12,19 @@ import tempfile
 import time
 from pathlib import Path
 
-from bioelx_bench.cache import Cache
-from bioelx_bench.kb.store import KnowledgeBase
-from bioelx_bench.progress import Progress
-from bioelx_bench.protocols import Environment
-from bioelx_bench.records import Candidate
-from bioelx_bench.testing import make_mention
 from bioelx_bench_llm.answers import Answer, AnswerFile
 from bioelx_bench_llm.calls import Clock
 from bioelx_bench_llm.options import LlmOptions
 from bioelx_bench_llm.ranker import Item, LlmRanker
 from bioelx_bench_llm.strategies.base import Question
 from bioelx_bench_llm.strategies.pointwise import pointwise_requests
+
+from bioelx_bench.cache import Cache
+from bioelx_bench.kb.store import KnowledgeBase
+from bioelx_bench.progress import Progress
+from bioelx_bench.protocols import Environment
+from bioelx_bench.records import Candidate
+from bioelx_bench.testing import make_mention
 
 MENTIONS, CANDIDATES = 10_000, 10
 
@@ -55,8 +56,17 @@ def mentions(kb: KnowledgeBase) -> list[Item]:
         found = []
         for place in range(CANDIDATES):
             near = (concept + place) % len(kb)
-            found.append(Candidate(kb.concept_id(near), 1.0 - place / 20, kb.name_text(int(kb.name_offsets[near]))))
-        made.append((make_mention(kb.name_text(row), "de", number=number, context="Befund: {}. " * 1 + "Verlauf. " * 40), found))
+            found.append(
+                Candidate(kb.concept_id(near), 1.0 - place / 20, kb.name_text(int(kb.name_offsets[near])))
+            )
+        made.append(
+            (
+                make_mention(
+                    kb.name_text(row), "de", number=number, context="Befund: {}. " * 1 + "Verlauf. " * 40
+                ),
+                found,
+            )
+        )
     return made
 
 
@@ -67,7 +77,9 @@ def fill(ranker: LlmRanker, work: list[Item], path: Path) -> list[list[str]]:
         question = Question(mention, candidates, ranker._tools, Clock(1.0))
         own = [ranker._endpoint.key(request) for request in pointwise_requests(question)]
         top = tuple((word, -0.1 * i - 0.1) for i, word in enumerate(["yes", "no", *map(str, range(18))]))
-        file.put({key: Answer(text="yes", alternatives=top, prompt_tokens=200, form="logprobs") for key in own})
+        file.put(
+            {key: Answer(text="yes", alternatives=top, prompt_tokens=200, form="logprobs") for key in own}
+        )
         keys.append(own)
     file.close()
     ranker.close()

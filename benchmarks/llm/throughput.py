@@ -17,14 +17,14 @@ from pathlib import Path
 TESTS = Path(__file__).parents[2] / "plugins" / "llm" / "tests"
 sys.path.insert(0, str(TESTS))
 
+from bioelx_bench_llm.endpoint import import_litellm  # noqa: E402
+from bioelx_bench_llm.options import LlmOptions  # noqa: E402
+from bioelx_bench_llm.ranker import LlmRanker  # noqa: E402
 from samples import items  # noqa: E402
 
 from bioelx_bench.cache import Cache  # noqa: E402
 from bioelx_bench.progress import Progress  # noqa: E402
 from bioelx_bench.protocols import Environment  # noqa: E402
-from bioelx_bench_llm.endpoint import import_litellm  # noqa: E402
-from bioelx_bench_llm.options import LlmOptions  # noqa: E402
-from bioelx_bench_llm.ranker import LlmRanker  # noqa: E402
 
 DELAY, CONCURRENCY = 0.2, 32
 
@@ -45,8 +45,9 @@ def main(count: int) -> None:
         server.wait(10)
     ideal = CONCURRENCY / DELAY
     print(f"ideal rate {ideal:.0f}/s")
-    print(f"ranker     {count / seconds:.1f}/s = {count / seconds / ideal:.0%} of it, {processor / count * 1e3:.2f} ms CPU a request")
-    print(f"LiteLLM    {count / alone_seconds:.1f}/s = {count / alone_seconds / ideal:.0%}, {alone_processor / count * 1e3:.2f} ms CPU")
+    for name, wall, cpu in (("ranker", seconds, processor), ("LiteLLM", alone_seconds, alone_processor)):
+        rate = count / wall
+        print(f"{name:<8} {rate:.1f}/s = {rate / ideal:.0%} of it, {cpu / count * 1e3:.2f} ms CPU a request")
     print(f"harness beyond LiteLLM: {(processor - alone_processor) / count * 1e3:.2f} ms CPU a request")
 
 
@@ -74,8 +75,15 @@ async def alone(base: str, count: int) -> tuple[float, float]:
         form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}}}
         async with slots:
             await litellm.acompletion(
-                model="openai/test", api_base=base, api_key="none", messages=messages, response_format=form,
-                temperature=0, max_tokens=92, max_retries=0, timeout=60,
+                model="openai/test",
+                api_base=base,
+                api_key="none",
+                messages=messages,
+                response_format=form,
+                temperature=0,
+                max_tokens=92,
+                max_retries=0,
+                timeout=60,
             )
 
     wall, processor = time.perf_counter(), time.process_time()

@@ -19,7 +19,9 @@ def items(count: int) -> list[tuple[Mention, list[Candidate]]]:
     """Mentions with three candidates each."""
     return [
         (
-            make_mention("Herzinfarkt", "de", number=i, context=f"Patient {i} litt an einem {{}} und bekam Aspirin."),
+            make_mention(
+                "Herzinfarkt", "de", number=i, context=f"Patient {i} litt an einem {{}} und bekam Aspirin."
+            ),
             [Candidate(f"C{j:07d}", 1.0 - j / 20, name) for j, name in enumerate(NAMES)],
         )
         for i in range(count)
@@ -38,8 +40,9 @@ def model_environment(answers: Path) -> Environment:
 
 def require_model() -> Path:
     """The embedded model's file; without it the test is skipped."""
-    from bioelx_bench.errors import MissingError
     from bioelx_bench_offline.language_model_files import smollm2_file
+
+    from bioelx_bench.errors import MissingError
 
     try:
         return smollm2_file()
