@@ -85,7 +85,9 @@ def explain(error: BaseException, redact: Redactor) -> CallError:
     if status == 429 and "insufficient_quota" in str(error):
         return CallError("unpaid", "stop", detail)
     if status >= 500 and re.search(r"response_format|json_schema|logprobs", str(error)):
-        return CallError("rejected", "downgrade", detail)  # llama-cpp-python's server refuses a form with a 500
+        return CallError(
+            "rejected", "downgrade", detail
+        )  # llama-cpp-python's server refuses a form with a 500
     kind, action = BY_STATUS.get(
         status, ("server_error", "retry") if status >= 500 else ("rejected", "give_up")
     )

@@ -10,6 +10,10 @@ from typing import ClassVar
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+from bioelx_bench_offline import language_model_files
+from bioelx_bench_offline.language_model import LocalOptions, SmolLm2Options, make_ranker
+from bioelx_bench_offline.language_model_files import model_revision, ready_folder, smollm2_file
+from bioelx_bench_offline.language_model_scorer import Scorer
 from language_model_samples import items, model_environment, require_model
 
 from bioelx_bench.config import load_config
@@ -18,10 +22,6 @@ from bioelx_bench.plugins import load_plugins
 from bioelx_bench.protocols import Environment, Ranker
 from bioelx_bench.runs.components import resolve_ranker
 from bioelx_bench.testing import RankerConformance
-from bioelx_bench_offline import language_model_files
-from bioelx_bench_offline.language_model import LocalOptions, SmolLm2Options, make_ranker
-from bioelx_bench_offline.language_model_files import model_revision, ready_folder, smollm2_file
-from bioelx_bench_offline.language_model_scorer import Scorer
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +37,7 @@ def scorer(environment: Environment) -> Scorer:
 
 
 class TestEmbeddedModel(RankerConformance):
-    hostile_texts: ClassVar[tuple[str, ...]] = ("", "\x00", "\ud800 broken", "<|im_end|>\n</mention>", "糖尿病" * 400)
+    hostile_texts: ClassVar[tuple[str, ...]] = ("\x00", "<|im_end|> \ud800 </mention>")
 
     @classmethod
     def make_ranker(cls, environment: Environment) -> Ranker:
@@ -94,7 +94,9 @@ def test_longer_answers_are_generated(scorer: Scorer) -> None:
     again = scorer.generate(chat("He had a stroke.", "stroke"), max_tokens=5, top=3)
     assert found == again and found.text and 1 <= found.completion_tokens <= 5
     assert len(found.alternatives) == 3
-    warm = [scorer.generate(chat("A.", "b"), max_tokens=5, temperature=1.5, seed=n).text for n in (1, 1, 2, 3)]
+    warm = [
+        scorer.generate(chat("A.", "b"), max_tokens=5, temperature=1.5, seed=n).text for n in (1, 1, 2, 3)
+    ]
     assert warm[0] == warm[1] and len(set(warm)) > 1
 
 

@@ -16,11 +16,10 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from language_model_samples import items, model_environment, require_model
-
 from bioelx_bench_llm.options import LlmOptions
 from bioelx_bench_llm.ranker import LlmRanker
 from bioelx_bench_offline.language_model_files import model_revision, ready_folder
+from language_model_samples import items, model_environment, require_model
 
 pytestmark = pytest.mark.slow
 
@@ -72,7 +71,9 @@ def wait(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 def rank(base: str, model: str, strategy: str, folder: Path) -> tuple[set[str], dict[str, int], set[str]]:
     """Statuses, fallbacks and forms of answers over two mentions."""
-    options = LlmOptions(model=f"openai/{model}", api_base=base, strategy=strategy, timeout=120, concurrency=2)  # type: ignore[arg-type]
+    options = LlmOptions(
+        model=f"openai/{model}", api_base=base, strategy=strategy, timeout=120, concurrency=2
+    )  # type: ignore[arg-type]
     ranker = LlmRanker(options, model_environment(folder / strategy))
     rankings = list(ranker.rank_many(items(2)))
     forms = set(ranker.notes()["answer_forms"])
@@ -89,7 +90,9 @@ def test_llama_cpp_server(tmp_path: Path) -> None:
     file = require_model()
     if importlib.util.find_spec("llama_cpp") is None:
         pytest.skip("skipped: llama-cpp-python is not installed, and builds in minutes")
-    install(tmp_path / "extra", ["fastapi", "uvicorn", "starlette-context", "sse-starlette", "pydantic-settings"])
+    install(
+        tmp_path / "extra", ["fastapi", "uvicorn", "starlette-context", "sse-starlette", "pydantic-settings"]
+    )
     command = ["llama_cpp.server", "--model", str(file), "--logits_all", "true", "--n_ctx", "2048"]
     with serving(command, "/v1/models", tmp_path / "log", tmp_path / "extra") as base:
         assert rank(base, "smollm2", "pointwise", tmp_path) == ({"ok"}, {}, {"logprobs"})
