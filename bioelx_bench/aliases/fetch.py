@@ -63,7 +63,7 @@ def fetch_aliases(
             raw = Path(folder) / "raw.parquet"
             with environment.progress.task(f"Aliases from {name}", unit="aliases") as task:
                 write_raw(clean(source, cleaning, counts), raw, task)
-            record = {
+            record: dict[str, Any] = {
                 "source": name,
                 "options": dict(options),
                 "cleaning": cleaning.model_dump(mode="json"),
@@ -72,12 +72,13 @@ def fetch_aliases(
             }
             with atomic_path(output) as temporary:
                 merge(raw, temporary, cleaning, counts, MEMORY)
-                record["counts"] = {**source.counts, **dict(sorted(counts.items()))}
+                all_counts = {**source.counts, **dict(sorted(counts.items()))}
+                record["counts"] = all_counts
                 if not counts["kept"]:
                     raise DataError(
                         f"no alias of {name} is left",
                         where=output,
-                        why=", ".join(f"{k} {v}" for k, v in record["counts"].items()) or "it is empty",
+                        why=", ".join(f"{k} {v}" for k, v in all_counts.items()) or "it is empty",
                         mend="check the languages, the crosswalk and the rules (--clean key=value)",
                     )
     record["languages"] = languages_of(output)

@@ -164,8 +164,15 @@ def test_babelon_and_synonym_tables_join_through_the_ontology(
 ) -> None:
     ontology = write(tmp_path / "hp.obo", OBO)
     header = "\t".join(
-        ["subject_id", "source_language", "translation_language", "predicate_id"]
-        + ["source_value", "translation_status", "translation_value"]
+        (
+            "subject_id",
+            "source_language",
+            "translation_language",
+            "predicate_id",
+            "source_value",
+            "translation_status",
+            "translation_value",
+        )
     )
     babelon = write(
         tmp_path / "hp-fr.babelon.tsv",

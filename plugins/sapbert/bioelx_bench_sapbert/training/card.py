@@ -74,7 +74,7 @@ Source files:
 | | untrained | trained |
 |---|---|---|
 {% for group, value in development.trained.items() %}| {{ group }} | \
-{{ "%.1f" | format(100 * development.untrained[group]) if development.untrained else "" }} | \
+{{ "%.1f" | format(100 * development.untrained[group]) }} | \
 {{ "%.1f" | format(100 * value) }} |
 {% endfor %}{% endif %}
 ## Weights

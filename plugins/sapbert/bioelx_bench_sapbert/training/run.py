@@ -233,7 +233,7 @@ def fit(
     arguments = training_arguments(settings, work, steps, precision, cpu=device.type == "cpu")
     checkpoint = last_whole_checkpoint(work)
     done = int(Path(checkpoint).name.rpartition("-")[2]) if checkpoint else 0
-    before = recall_at_1(encoder, tokens, request.kb, development) if development and not done else None
+    before = untrained_recall(work, encoder, tokens, request.kb, development) if development else None
     with environment.progress.task(
         "Training", total=steps * per_step, unit="pairs", done=done * per_step
     ) as bar:
@@ -272,6 +272,17 @@ def fit(
             "trained": recall_at_1(encoder, tokens, request.kb, development),
         }
     return figures
+
+
+def untrained_recall(
+    work: Path, encoder: NameEncoder, tokens: Tokens, kb: KnowledgeBase, development: DevelopmentSet
+) -> dict[str, float]:
+    """Recall@1 before the first step, measured once; a checkpoint is loaded only after this."""
+    path = work / "untrained.json"
+    if not path.is_file():
+        write_json(path, recall_at_1(encoder, tokens, kb, development))
+    found: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 def last_whole_checkpoint(work: Path) -> str | None:
@@ -316,9 +327,7 @@ def trained_texts(kb: KnowledgeBase, pairs_file: Path) -> list[str]:
     return [str(t) for t in kb.names.column("text").take(pa.array(rows)).to_pylist()]
 
 
-def finish(
-    request: TrainingRequest, encoder: NameEncoder, tokenizer: Any, report: dict[str, Any]
-) -> None:
+def finish(request: TrainingRequest, encoder: NameEncoder, tokenizer: Any, report: dict[str, Any]) -> None:
     """Write model, tokenizer, hashes of the aliases, pooling and card; `training.json` last."""
     output, settings = request.output, request.settings
     model: Any = encoder.model

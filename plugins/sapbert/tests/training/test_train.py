@@ -161,7 +161,15 @@ def test_lora_writes_an_adapter_that_names_its_base(
     base_model: Path, small_kb: KnowledgeBase, environment: Environment, tmp_path: Path
 ) -> None:
     report = train(
-        request(base_model, small_kb, tmp_path / "adapter", lora_rank=4, steps=4, gradient_cache=True),
+        request(
+            base_model,
+            small_kb,
+            tmp_path / "adapter",
+            lora_rank=4,
+            steps=4,
+            gradient_cache=True,
+            gradient_checkpointing=True,
+        ),
         environment,
     )
     config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
