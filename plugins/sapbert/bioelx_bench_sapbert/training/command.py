@@ -90,8 +90,8 @@ def show_report(console: Console, report: dict[str, Any], output: Path) -> None:
     if report["status"] != "finished":
         return  # not the first process of several
     console.print(f"{report['pairs']} pairs, {report['steps']} steps, {report['pairs_per_second']} pairs/s")
-    figures = report.get("development_figures")
-    for group, value in (figures["trained"] if figures else {}).items():
+    figures = report.get("development_figures") or {"trained": {}, "untrained": {}}
+    for group, value in figures["trained"].items():
         before = figures["untrained"][group]
         console.print(f"  {group:<24} Recall@1 {100 * before:5.1f} -> {100 * value:.1f}")
     console.print(f"model folder: {output}", markup=False, soft_wrap=True)

@@ -1,5 +1,7 @@
 """Recall@1 on development data during training: aliases held out, and mentions of a query file."""
 
+# ruff: noqa: ARG002 - the Trainer fixes the arguments of what it calls
+
 from __future__ import annotations
 
 import hashlib
@@ -154,7 +156,7 @@ def recall_at_1(
     names = encode(encoder, tokens, [kb.name_text(r) for r in development.dictionary])
     queries = encode(encoder, tokens, [q.text for q in development.queries])
     concepts = torch.from_numpy(np.asarray(kb.name_concepts[development.dictionary], dtype=np.int64))
-    best = torch.cat([concepts[(part @ names.T).argmax(1)] for part in queries.split(512)]).tolist()
+    best = torch.cat([concepts[(part @ names.T).argmax(1)] for part in torch.split(queries, 512)]).tolist()
     encoder.train(was_training)
     hits: dict[str, list[bool]] = {}
     for query, found in zip(development.queries, best, strict=True):
@@ -173,7 +175,7 @@ class DevelopmentCallback(TrainerCallback):
         self.every = every
 
     def on_step_end(
-        self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_kwargs: object
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
         """Measure, and write the figures into the trainer's log."""
         if state.global_step % self.every == 0 and state.is_world_process_zero:

@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from bioelx_bench.errors import MissingError
+from bioelx_bench_sapbert.loading import quiet_transformers
 from bioelx_bench_sapbert.training.settings import Pooling, TrainingSettings
 
 Chunk = Mapping[str, torch.Tensor]
@@ -48,7 +49,8 @@ class NameEncoder(nn.Module):
 
     def encode(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Vectors of one chunk, fp32."""
-        hidden = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state.float()
+        output = self.model(input_ids=input_ids, attention_mask=attention_mask)
+        hidden: torch.Tensor = output.last_hidden_state.float()
         if self.pooling == "cls":
             return hidden[:, 0]
         if self.pooling == "mean_all_tok":
@@ -94,14 +96,12 @@ def load_base(reference: str, folder: Path | None, *, offline: bool) -> tuple[nn
         MissingError: It cannot be loaded.
     """
     from transformers import AutoModel, AutoTokenizer
-    from transformers.utils import logging
 
     source = str(folder or reference)
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=offline)
-        model = AutoModel.from_pretrained(source, local_files_only=offline, dtype=torch.float32)
+        with quiet_transformers():
+            tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=offline)
+            model = AutoModel.from_pretrained(source, local_files_only=offline, dtype=torch.float32)
     except (OSError, ValueError) as error:
         raise MissingError(
             f"the model {reference} cannot be loaded",
@@ -109,8 +109,6 @@ def load_base(reference: str, folder: Path | None, *, offline: bool) -> tuple[nn
             why=str(error).splitlines()[0],
             mend="give a Hugging Face model folder, an id on the Hub, or offline:e5-small",
         ) from error
-    finally:
-        logging.set_verbosity(verbosity)
     return model, tokenizer
 
 
@@ -138,5 +136,7 @@ def prepare_model(model: Any, settings: TrainingSettings) -> nn.Module:
             lora_dropout=0.0,
             bias="none",
         )
-        return get_peft_model(model, config)
-    return model
+        adapted: nn.Module = get_peft_model(model, config)
+        return adapted
+    whole: nn.Module = model
+    return whole

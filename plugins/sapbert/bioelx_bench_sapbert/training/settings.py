@@ -42,7 +42,7 @@ class TrainingSettings(Options):
         None, ge=0, le=1, description="Share of pairs in two languages; by default as they are."
     )
     lora_rank: int = Field(0, ge=0, description="Train a LoRA adapter of this rank; 0 trains the model.")
-    lora_alpha: float | None = Field(None, gt=0, description="LoRA's alpha; by default the rank.")
+    lora_alpha: int | None = Field(None, ge=1, description="LoRA's alpha; by default the rank.")
     freeze_embeddings: bool = Field(False, description="Keep the word embeddings as they are.")
     dropout: float | None = Field(None, ge=0, lt=1, description="Dropout; by default the model's own.")
     held_out: float = Field(0.0, ge=0, lt=0.5, description="Share of foreign aliases kept for development.")

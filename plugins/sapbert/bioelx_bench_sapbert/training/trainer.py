@@ -1,5 +1,7 @@
 """The transformers Trainer, taught pairs, the loss over all processes and small checkpoints."""
 
+# ruff: noqa: ARG002 - the Trainer fixes the arguments of what it calls
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -38,7 +40,7 @@ class PairTrainer(Trainer):
         model: nn.Module,
         inputs: dict[str, Any],
         return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | int | None = None,  # noqa: ARG002 - the Trainer passes it
+        num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
         """The loss of a batch.
 
@@ -73,17 +75,19 @@ class PairTrainer(Trainer):
             "train into a new folder",
         )
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:  # type: ignore[override]
+    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
         """The dataset is already in training order."""
-        return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)
+        dataset: Any = train_dataset if train_dataset is not None else self.train_dataset
+        return SequentialSampler(dataset)
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:  # noqa: ARG002
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(trained_weights(self.model), folder / TRAINED_WEIGHTS)
+        encoder: Any = self.model
+        save_file(trained_weights(encoder), folder / TRAINED_WEIGHTS)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        target = model if model is not None else self.model
+        target: Any = model if model is not None else self.model
         weights = load_file(Path(resume_from_checkpoint) / TRAINED_WEIGHTS)
         parameters = dict(target.named_parameters())
         with torch.no_grad():
@@ -108,18 +112,18 @@ class BarCallback(TrainerCallback):
         self.pairs = pairs
 
     def on_step_end(
-        self, _args: TrainingArguments, _state: TrainerState, _control: TrainerControl, **_kwargs: Any
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """One step is done."""
         self.task.advance(self.pairs)
 
     def on_log(
         self,
-        _args: TrainingArguments,
-        _state: TrainerState,
-        _control: TrainerControl,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
         logs: dict[str, Any] | None = None,
-        **_kwargs: Any,
+        **kwargs: Any,
     ) -> None:
         """Show the loss beside the bar."""
         if logs and "loss" in logs:
