@@ -10,6 +10,7 @@ A folder holds:
   `BATCH_ROWS` rows;
 - `name_offsets.npy`: int64, shape (concepts + 1,): rows of concept `i` are `[offsets[i], offsets[i + 1])`;
 - `name_concepts.npy`: int32, shape (names,): concept row of each name row;
+- `concept_numbers.npy`: int32, shape (concepts,): the digits of each concept's CUI, ascending;
 - `definitions.arrow`: columns `concept` (int32 row, sorted), `text`, `source`;
 - `retired.arrow`, only where a release's history was read: columns `cui` (sorted), `successor` (empty where a
   concept was retired without one).
@@ -175,27 +176,31 @@ class KnowledgeBase:
         """Concept row of each name row, shape (names,), memory-mapped."""
         return self._array("name_concepts.npy")
 
+    @cached_property
+    def concept_numbers(self) -> npt.NDArray[np.int32]:
+        """The digits of each concept's CUI as a number, ascending, shape (concepts,), memory-mapped."""
+        return self._array("concept_numbers.npy")
+
     def concept_id(self, row: int) -> str:
         """The id of a concept row."""
-        return str(self._cell(self.concepts, "id", row))
+        return f"C{self.concept_numbers[row]:07d}"
 
     def concept_row(self, concept_id: str) -> int | None:
         """The row of a concept, or None; a binary search in the mapped file."""
-        low, high = 0, len(self)
-        while low < high:
-            middle = (low + high) // 2
-            if self.concept_id(middle) < concept_id:
-                low = middle + 1
-            else:
-                high = middle
-        return low if low < len(self) and self.concept_id(low) == concept_id else None
+        digits = concept_id[1:]
+        if len(digits) != 7 or concept_id[0] != "C" or not (digits.isascii() and digits.isdigit()):
+            return None
+        number = np.int32(int(digits))
+        row = int(np.searchsorted(self.concept_numbers, number))
+        return row if row < len(self) and self.concept_numbers[row] == number else None
 
     def __contains__(self, concept_id: object) -> bool:
         return isinstance(concept_id, str) and self.concept_row(concept_id) is not None
 
     def name_text(self, row: int) -> str:
         """The text of a name row."""
-        return str(self._cell(self.names, "text", row))
+        batch, offset = divmod(row, BATCH_ROWS)
+        return str(self._name_chunks[0][batch][offset])
 
     def concept(self, concept_id: str) -> Concept:
         """A concept with its names, semantic types and definition.
@@ -216,10 +221,20 @@ class KnowledgeBase:
     def names_of(self, row: int) -> tuple[Name, ...]:
         """All names of a concept row, preferred ones first."""
         start, stop = int(self.name_offsets[row]), int(self.name_offsets[row + 1])
-        return tuple(
-            Name(r["text"], self.languages[r["language"]], self.sources[r["source"]], r["preferred"])
-            for r in self.names.slice(start, stop - start).to_pylist()
-        )
+        found: list[Name] = []
+        for batch in range(start // BATCH_ROWS, (stop - 1) // BATCH_ROWS + 1):
+            first = max(start - batch * BATCH_ROWS, 0)
+            count = min(stop - batch * BATCH_ROWS, BATCH_ROWS) - first
+            columns = (chunks[batch].slice(first, count).to_pylist() for chunks in self._name_chunks)
+            found += [
+                Name(text, self.languages[language], self.sources[source], preferred)
+                for text, language, source, preferred in zip(*columns, strict=True)
+            ]
+        return tuple(found)
+
+    @cached_property
+    def _name_chunks(self) -> list[list[pa.Array]]:
+        return [self.names.column(column).chunks for column in ("text", "language", "source", "preferred")]
 
     def definition_of(self, row: int) -> str | None:
         """The first definition of a concept row, or None."""

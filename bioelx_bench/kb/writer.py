@@ -97,6 +97,7 @@ def write_layout(staging: Staging, folder: Path, definition_order: Iterable[str]
     concepts = staging.scalar("SELECT count(DISTINCT cui) FROM merged")
     task.set_total(total)
     concept_numbers = names.write(staging, total, concepts, task)
+    save_array(folder / "concept_numbers.npy", concept_numbers)
     ids = concept_ids(concept_numbers)
     write_concepts(staging, folder, concept_numbers, ids, content, counts)
     definitions = write_definitions(staging, folder, concept_numbers, definition_order, content, counts)
