@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -241,3 +242,15 @@ def test_a_half_written_checkpoint_is_not_continued_from(tmp_path: Path) -> None
             (folder / "trainer_state.json").write_text(state)
     assert last_whole_checkpoint(tmp_path) == str(tmp_path / "checkpoint-5")
     assert [f.name for f in tmp_path.iterdir()] == ["checkpoint-5"]
+
+
+def test_a_stop_between_the_last_step_and_the_end_loses_nothing(
+    base_model: Path, small_kb: KnowledgeBase, uninterrupted: Path, environment: Environment, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(uninterrupted / "checkpoints", folder / "checkpoints")
+    record = json.loads((uninterrupted / "training.json").read_text())
+    (folder / "training.json").write_text(json.dumps({**record, "status": "running"}))
+    report = train(request(base_model, small_kb, folder), environment)
+    assert report["weights_sha256"] == record["weights_sha256"]
+    assert report["pairs_per_second"] is None
