@@ -129,6 +129,13 @@ def knowledge_bases() -> list[KnowledgeBaseSpec]:
             revision="1",
             licence="CC-BY-4.0, CC0-1.0, HPO licence",
         ),
+        KnowledgeBaseSpec(
+            name="open-doid",
+            summary="The Disease Ontology's part of `open`: small, for trying things out",
+            factory="bioelx_bench.kb.open_kb:build_doid",
+            revision="1",
+            licence="CC0-1.0",
+        ),
     ]
 
 

@@ -125,7 +125,9 @@ def validate_options(model: type[Model], values: Mapping[str, Any], component: s
 
 def shown_pair(key: str, value: Any) -> str:
     """`key=value` for an error, without the value where it may hold a secret."""
-    if re.search(r"key|token\b|secret|passw|auth|credential|\b(sk|hf|pk)[-_]", f"{key}={value}", re.IGNORECASE):
+    if re.search(
+        r"key|token\b|secret|passw|auth|credential|\b(sk|hf|pk)[-_]", f"{key}={value}", re.IGNORECASE
+    ):
         key = key if re.fullmatch(r"\w{1,40}", key) else "..."
         return f"{key}=[not shown]"
     return f"{key}={value}"

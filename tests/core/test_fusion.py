@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ def test_properties(lists: list[list[str]], one: float, two: float, k_rrf: float
     assert sorted(concepts) == sorted(set(lists[0]) | set(lists[1]))
     assert [c.score for c in fused] == sorted((c.score for c in fused), reverse=True)
     for part in lists:  # a concept that both put ahead of another is ahead of it
-        for before, after in zip(part, part[1:], strict=False):
+        for before, after in pairwise(part):
             other = lists[1] if part is lists[0] else lists[0]
             if before in other and after in other and other.index(before) < other.index(after):
                 assert concepts.index(before) < concepts.index(after)

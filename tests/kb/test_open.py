@@ -127,3 +127,12 @@ def test_it_covers_what_is_known_of_xl_bel(opened: KnowledgeBase, upstream: Path
         assert len(golds) == 1000
         covered = sum(any(cui in known for cui in gold) for gold in golds) / 10
         assert abs(covered - expected) < 1.5, language
+
+
+def test_the_small_knowledge_base_is_the_disease_ontology_s_part(tmp_path: Path) -> None:
+    environment = Environment(cache=Cache(tmp_path / "cache"))
+    small, whole = (open_knowledge_base(name, environment) for name in ("open-doid", "open"))
+    assert small.sources == ["DOID"]
+    assert 7_000 < len(small) < len(whole)
+    assert all(str(cui) in whole for cui in small.concepts.column("id")[:50])
+    assert {file.licence for file in small.manifest.files} == {"CC0-1.0"}

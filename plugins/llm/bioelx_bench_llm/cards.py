@@ -92,10 +92,12 @@ class Cards:
         for wanted in dict.fromkeys((language, "en")):
             found = 0
             for name in concept.names:
-                text = clean(name.text).strip()
                 if found == self._aliases:
                     break
-                if name.language == wanted and text and text.casefold() not in seen:
+                if name.language != wanted:
+                    continue
+                text = clean(name.text).strip()
+                if text and text.casefold() not in seen:
                     seen.add(text.casefold())
                     aliases.append(shorten(text, NAME_TOKENS))
                     found += 1

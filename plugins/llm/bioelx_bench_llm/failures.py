@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import re
 import time
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -83,6 +84,10 @@ def explain(error: BaseException, redact: Redactor) -> CallError:
         return CallError("malformed", "retry", detail)
     if status == 429 and "insufficient_quota" in str(error):
         return CallError("unpaid", "stop", detail)
+    if status >= 500 and re.search(r"response_format|json_schema|logprobs", str(error)):
+        return CallError(
+            "rejected", "downgrade", detail
+        )  # llama-cpp-python's server refuses a form with a 500
     kind, action = BY_STATUS.get(
         status, ("server_error", "retry") if status >= 500 else ("rejected", "give_up")
     )

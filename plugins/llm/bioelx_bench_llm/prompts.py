@@ -36,11 +36,14 @@ class Prompt:
     Attributes:
         name: Name of a built-in template, or the file's name.
         sha256: Hash of the template's text; part of the run's identity.
+        template: The compiled template.
+        system_varies: Whether the system message names candidates.
     """
 
     name: str
     sha256: str
     template: Template
+    system_varies: bool
 
     def render(self, block: str, values: Mapping[str, Any]) -> str:
         """The text of one block.
@@ -62,7 +65,16 @@ class Prompt:
 
     def messages(self, values: Mapping[str, Any]) -> list[dict[str, str]]:
         """The chat messages of one question."""
-        system, user = self.render("system", values), self.render("user", values)
+        return self.messages_after(self.system(values), values)
+
+    def system(self, values: Mapping[str, Any]) -> str | None:
+        """The system message where it is the same for all candidates of a mention, else None."""
+        return None if self.system_varies else self.render("system", values)
+
+    def messages_after(self, system: str | None, values: Mapping[str, Any]) -> list[dict[str, str]]:
+        """The chat messages of one question, with the system message if that is known already."""
+        system = self.render("system", values) if system is None else system
+        user = self.render("user", values)
         first = [{"role": "system", "content": system}] if system else []
         return [*first, {"role": "user", "content": user}]
 
@@ -74,13 +86,14 @@ def load_prompt(reference: str, strategy: Strategy) -> Prompt:
         MissingError: There is neither a template nor a file of that name.
         UsageError: It is not a template, or lacks a block that the strategy needs.
     """
-    from jinja2 import StrictUndefined, TemplateError
+    from jinja2 import StrictUndefined, TemplateError, nodes
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     source = read_source(reference)
     sandbox = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
     try:
         template = sandbox.from_string(source)
+        blocks = {block.name: block for block in sandbox.parse(source).find_all(nodes.Block)}
     except TemplateError as error:
         line = getattr(error, "lineno", None)
         raise UsageError(
@@ -96,7 +109,9 @@ def load_prompt(reference: str, strategy: Strategy) -> Prompt:
             mend="start from the built-in template of that strategy, see docs/ranking.md",
         )
     name = reference if reference in BUILT_IN else Path(reference).name
-    return Prompt(name, hashlib.sha256(source.encode()).hexdigest(), template)
+    names = {n.name for n in blocks["system"].find_all(nodes.Name)} if "system" in blocks else set()
+    varies = bool(names & {"candidate", "candidates"})
+    return Prompt(name, hashlib.sha256(source.encode()).hexdigest(), template, varies)
 
 
 def read_source(reference: str) -> str:

@@ -131,9 +131,7 @@ class Embeddings:
                     return
                 if size > len(buffer):
                     buffer = np.empty((size, self.dimension), self.dtype)
-                read_fully(
-                    file.fileno(), memoryview(buffer[:size]).cast("B"), row * self.row_bytes, self.folder
-                )
+                read_fully(file.fileno(), buffer[:size].data.cast("B"), row * self.row_bytes, self.folder)
                 yield row, buffer[:size]
                 row += size
 
@@ -182,17 +180,20 @@ def write_texts(batches: Iterable[list[str]], folder: Path) -> None:
     temporary = path.with_suffix(".part")
     schema = pa.schema([("text", pa.large_string())])
     waiting: list[str] = []
-    with explain_os_errors(path), pa.OSFile(str(temporary), "wb") as sink:
-        with pa.ipc.new_file(sink, schema) as writer:
-            for batch in batches:
-                waiting += batch
-                while len(waiting) >= CHUNK:
-                    writer.write_batch(
-                        pa.record_batch([pa.array(waiting[:CHUNK], pa.large_string())], schema=schema)
-                    )
-                    del waiting[:CHUNK]
-            if waiting:
-                writer.write_batch(pa.record_batch([pa.array(waiting, pa.large_string())], schema=schema))
+    with (
+        explain_os_errors(path),
+        pa.OSFile(str(temporary), "wb") as sink,
+        pa.ipc.new_file(sink, schema) as writer,
+    ):
+        for batch in batches:
+            waiting += batch
+            while len(waiting) >= CHUNK:
+                writer.write_batch(
+                    pa.record_batch([pa.array(waiting[:CHUNK], pa.large_string())], schema=schema)
+                )
+                del waiting[:CHUNK]
+        if waiting:
+            writer.write_batch(pa.record_batch([pa.array(waiting, pa.large_string())], schema=schema))
     temporary.replace(path)
 
 

@@ -2,16 +2,17 @@
 
 The matrix is read once for many queries, a block at a time. A quick product (bf16 where that is fast) gives an
 upper bound on each true product; each query keeps the `width` vectors with the greatest bounds. Their true
-products are then computed in fp64 and rounded to fp32. If a query's k-th candidate is above the greatest bound of what
-was left out, nothing left out can reach it: the result is proven. Otherwise the query is searched again in
+products are then computed in fp64 and rounded to fp32. If a query's k-th candidate is above the greatest bound
+of what was left out, nothing left out can reach it: the result is proven. Otherwise the query is searched again in
 fp32 with a wider list, until it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -136,7 +137,7 @@ class ExactSearch:
         else:
             products = Fp32Products(queries, self._statistics, self.device)
         kept = Kept(len(queries), width, self.device)
-        with torch.inference_mode():
+        with torch.inference_mode(), one_torch_thread(self.device.type == "cpu" and not bf16):
             for first, block in self.embeddings.blocks(self.block_sizes(width)):
                 kept.add(products, products.multiply(block), first)
                 products.set_thresholds(kept.bounds[:, -1])
@@ -168,6 +169,24 @@ class ExactSearch:
             vectors = self._matrix[rows[number][found]]
             scores[number, found] = vectors.astype(np.float64) @ query.astype(np.float64)
         return scores
+
+
+@contextmanager
+def one_torch_thread(wanted: bool) -> Iterator[None]:
+    """Let torch use one thread for a while.
+
+    The fp32 products on a CPU are numpy's, with threads of its own; torch's would spin beside them, which costs
+    more than they save on the little that is left to do.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    if wanted:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class Kept:

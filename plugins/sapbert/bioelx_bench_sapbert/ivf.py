@@ -72,7 +72,9 @@ class IvfSearch:
 
         self._embeddings = embeddings
         try:
-            self._index = faiss.read_index(str(folder / FILE), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+            self._index: Any = faiss.read_index(
+                str(folder / FILE), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY
+            )
         except RuntimeError as error:
             raise DataError(
                 "the approximate index is damaged",

@@ -25,15 +25,13 @@ def load_model(files: ModelFiles, device: torch.device, dtype: torch.dtype) -> t
     Raises:
         DataError: It is not an encoder, or its weights do not fill it.
     """
-    import torch
-
     base = files if files.base is None else files.base
     check_is_encoder(base)
     model = load_whole(base)
     if files.base is not None:
         model = merge_adapter(model, files.folder)
     model.requires_grad_(False)
-    return model.eval().to(device=device, dtype=dtype, memory_format=torch.preserve_format)
+    return model.eval().to(device=device, dtype=dtype)
 
 
 def check_is_encoder(files: ModelFiles) -> None:

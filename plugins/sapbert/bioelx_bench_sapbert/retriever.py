@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-
 from bioelx_bench.errors import BenchError
 from bioelx_bench.protocols import Environment
 from bioelx_bench.records import Candidate, Mention, Unit

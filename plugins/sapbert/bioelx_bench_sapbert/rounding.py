@@ -29,7 +29,8 @@ def sum_error(terms: int) -> float:
 def fp32_error(queries: npt.NDArray[np.float32], statistics: Statistics) -> Vector:
     """Greatest error of fp32 products of each query with any stored vector, shape (queries,)."""
     lengths = np.linalg.norm(queries.astype(np.float64), axis=1)
-    return sum_error(queries.shape[1]) * lengths * statistics.length
+    error: Vector = sum_error(queries.shape[1]) * lengths * statistics.length
+    return error
 
 
 def bf16_error(
@@ -52,10 +53,12 @@ def bf16_error(
         + rounded_across * statistics.error
     )
     lengths = np.linalg.norm(rounded, axis=1) * (statistics.length + statistics.error)
-    return rounding * (1 + 1e-6) + sum_error(terms) * lengths
+    error: Vector = rounding * (1 + 1e-6) + sum_error(terms) * lengths
+    return error
 
 
 def across(vectors: Vector, center: Vector) -> Vector:
     """Length of each vector's part across the center."""
     along = vectors @ center
-    return np.linalg.norm(vectors - along[:, None] * center, axis=1)
+    length: Vector = np.linalg.norm(vectors - along[:, None] * center, axis=1)
+    return length

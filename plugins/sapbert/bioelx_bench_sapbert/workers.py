@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from bioelx_bench.cache import Cache
 from bioelx_bench.errors import BenchError
@@ -62,17 +63,19 @@ def encode_in_processes(
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     command += ["-m", "bioelx_bench_sapbert.workers", str(job)]
     texts, seen = Texts(folder), set(read_logs(folder))
-    with (folder / "processes.log").open("wb") as log:
-        with subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT) as running:
-            try:
-                while running.poll() is None:
-                    time.sleep(POLL_SECONDS)
-                    new = set(logged_chunks(folder)) - seen
-                    task.advance(sum(rows_of_chunk(chunk, texts.rows) for chunk in new))
-                    seen |= new
-            except BaseException:
-                running.terminate()
-                raise
+    with (
+        (folder / "processes.log").open("wb") as log,
+        subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT) as running,
+    ):
+        try:
+            while running.poll() is None:
+                time.sleep(POLL_SECONDS)
+                new = set(logged_chunks(folder)) - seen
+                task.advance(sum(rows_of_chunk(chunk, texts.rows) for chunk in new))
+                seen |= new
+        except BaseException:
+            running.terminate()
+            raise
     if running.returncode:
         tail = (folder / "processes.log").read_text(errors="replace").strip().splitlines()[-12:]
         raise BenchError(
@@ -87,11 +90,8 @@ def encode_in_processes(
 
 def logged_chunks(folder: Path) -> list[int]:
     """Chunks that are logged as done, without touching logs that other processes write."""
-    chunks = []
-    for path in folder.glob("chunks-*.jsonl"):
-        for line in path.read_bytes().split(b"\n")[:-1]:
-            chunks.append(int(json.loads(line)["chunk"]))
-    return chunks
+    lines = [line for path in folder.glob("chunks-*.jsonl") for line in path.read_bytes().split(b"\n")[:-1]]
+    return [int(json.loads(line)["chunk"]) for line in lines]
 
 
 def files_as_json(files: ModelFiles) -> dict[str, object]:
@@ -132,7 +132,7 @@ def main(arguments: list[str] | None = None) -> None:
     encode_chunks(path.parent, encoder, job["storage"], Task(None, None), rank, world)
 
 
-def process_state(device: str):  # noqa: ANN201 - accelerate is imported when used
+def process_state(device: str) -> Any:
     """This process's number and device, from torchrun's environment."""
     import torch
     from accelerate import PartialState

@@ -144,10 +144,10 @@ def test_unproven_queries_are_searched_again_and_counted(tmp_path: Path) -> None
     vectors = vectors_of(5, 4000, 32, "near ties", "float32")
     search = ExactSearch(store_vectors(tmp_path, vectors), CPU, bf16=True)
     queries = vectors[:20]
-    found = dict(
-        (n, best(r, s, 5))
+    found = {
+        n: best(r, s, 5)
         for n, r, s in search.search(queries, 8, lambda _, r, s, b: np.sort(s)[-5] > np.float32(b), SILENT)
-    )
+    }
     assert search.report.again > 0
     assert search.report.passes > 1
     true = (queries.astype(np.float64) @ vectors.astype(np.float64).T).astype(np.float32)

@@ -16,15 +16,7 @@ async def pointwise(question: Question) -> Verdict:
     """
     tools = question.tools
     verdict = Verdict([])
-    requests = [
-        Request(
-            messages=tools.prompt.messages({**question.values, "candidate": question.card(i)}),
-            max_tokens=tools.options.max_tokens or 1,
-            top_logprobs=tools.options.top_logprobs,
-        )
-        for i in range(len(question.candidates))
-    ]
-    for answer in await ask(question, requests, verdict):
+    for answer in await ask(question, pointwise_requests(question), verdict):
         value, repair = (None, None) if answer is None else probability_of_yes(answer)
         verdict.evidence.append(value)
         if repair:
@@ -32,6 +24,20 @@ async def pointwise(question: Question) -> Verdict:
     said = [e for e in verdict.evidence if e is not None]
     verdict.nil = tools.options.nil and bool(said) and max(said) < tools.options.nil_threshold
     return verdict
+
+
+def pointwise_requests(question: Question) -> list[Request]:
+    """One request for each candidate, in their order."""
+    tools, values = question.tools, question.values
+    system = tools.prompt.system(values)
+    return [
+        Request(
+            messages=tools.prompt.messages_after(system, {**values, "candidate": question.card(i)}),
+            max_tokens=tools.options.max_tokens or 1,
+            top_logprobs=tools.options.top_logprobs,
+        )
+        for i in range(len(question.candidates))
+    ]
 
 
 def probability_of_yes(answer: Answer) -> tuple[float | None, str | None]:

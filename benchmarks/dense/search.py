@@ -1,0 +1,122 @@
+"""Exact search against FAISS IndexFlatIP (fp32), in one run, each in a process of its own.
+
+    python benchmarks/dense/search.py FOLDER [--rows 1000000] [--dimension 768] [--queries 1000] [--k 20] [--no-faiss]
+
+Prints queries/s by wall and by CPU time, memory, whether both find the same, and the ratio. FOLDER holds the
+vectors (1.5 GB for a million) and is not removed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bioelx_bench_sapbert.embeddings import Embeddings
+from vectors import make_queries, make_vectors, own_memory
+
+from bioelx_bench.progress import Progress
+
+
+def measure_ours(embeddings: Embeddings, queries: Any, k: int) -> tuple[Any, dict[str, Any]]:
+    """Search with the retriever's exact engine."""
+    import torch
+    from bioelx_bench_sapbert.exact import ExactSearch
+    from bioelx_bench_sapbert.hardware import choose_device, has_fast_bf16
+
+    device = choose_device("auto")
+    search = ExactSearch(embeddings, device, bf16=has_fast_bf16(device))
+    begin_clock()
+    rows = np.zeros((len(queries), k), np.int64)
+
+    def complete(_: int, found: Any, scores: Any, bound: float) -> bool:
+        return bool(len(found) >= k and np.sort(scores)[-k] > bound)
+
+    for number, found, scores in search.search(queries, 4 * k + 64, complete, Progress(False)):
+        rows[number] = found[np.lexsort((found, -scores))[:k]]
+    report = {"engine": search.name, "device": str(device), "searched_again": search.report.again}
+    return rows, report | {"threads": torch.get_num_threads()}
+
+
+def measure_faiss(embeddings: Embeddings, queries: Any, k: int) -> tuple[Any, dict[str, Any]]:
+    """Search with FAISS's flat index, which holds the vectors in fp32; filling it is not timed."""
+    import faiss
+
+    index = faiss.IndexFlatIP(embeddings.dimension)
+    for _, block in embeddings.blocks(65536 for _ in range(-(-len(embeddings) // 65536))):
+        index.add(block.astype(np.float32))
+    begin_clock()
+    return index.search(queries, k)[1], {
+        "engine": "faiss IndexFlatIP",
+        "threads": faiss.omp_get_max_threads(),
+    }
+
+
+CLOCK: dict[str, float] = {}
+
+
+def begin_clock() -> None:
+    """Start timing, after imports and setting up."""
+    CLOCK.update(wall=time.perf_counter(), cpu=time.process_time())
+
+
+def child(name: str, folder: Path, k: int) -> None:
+    """One engine, in a process of its own; prints JSON."""
+    embeddings = Embeddings.open(folder)
+    queries = np.load(folder / "queries.npy")
+    rows, report = {"ours": measure_ours, "faiss": measure_faiss}[name](embeddings, queries, k)
+    wall, cpu = time.perf_counter() - CLOCK["wall"], time.process_time() - CLOCK["cpu"]
+    np.save(folder / f"{name}.npy", rows)
+    report |= {
+        "queries_per_s": round(len(queries) / wall, 1),
+        "queries_per_cpu_s": round(len(queries) / cpu, 1),
+    }
+    print(json.dumps(report | {"memory_gb": own_memory()}))
+
+
+def main() -> None:
+    """Make the vectors if they are not there, and run both engines."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--dimension", type=int, default=768)
+    parser.add_argument("--queries", type=int, default=1000)
+    parser.add_argument("--k", type=int, default=20)
+    parser.add_argument("--no-faiss", action="store_true")
+    parser.add_argument("--child", choices=("ours", "faiss"))
+    options = parser.parse_args()
+    if options.child:
+        child(options.child, options.folder, options.k)
+        return
+    if not (options.folder / "manifest.json").is_file():
+        make_vectors(options.folder, options.rows, options.dimension)
+    embeddings = Embeddings.open(options.folder)
+    np.save(options.folder / "queries.npy", make_queries(embeddings, options.queries))
+    names = ("ours",) if options.no_faiss else ("faiss", "ours")
+    results = {}
+    for name in names:
+        command = [sys.executable, __file__, str(options.folder), "--k", str(options.k), "--child", name]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        results[name] = json.loads(done.stdout)
+        print(name, json.dumps(results[name]), flush=True)
+    if not options.no_faiss:
+        ours, theirs = (np.load(options.folder / f"{name}.npy") for name in ("ours", "faiss"))
+        same = np.mean([len(np.intersect1d(a, b)) / len(a) for a, b in zip(ours, theirs, strict=True)])
+        ratio = {
+            f"ratio_{unit}": round(
+                results["ours"][f"queries_{unit}"] / results["faiss"][f"queries_{unit}"], 2
+            )
+            for unit in ("per_s", "per_cpu_s")
+        }
+        print(json.dumps({"same_candidates": float(same), **ratio}))
+
+
+if __name__ == "__main__":
+    main()

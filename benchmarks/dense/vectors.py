@@ -1,0 +1,71 @@
+"""Synthetic vectors for the search benchmarks, stored as the retriever stores them."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from bioelx_bench_sapbert.embeddings import CHUNK, Embeddings, Manifest
+from bioelx_bench_sapbert.statistics import mean_direction, measure
+
+QUERY_NOISE = 0.6
+
+
+def block_of(number: int, rows: int, dimension: int) -> npt.NDArray[np.float16]:
+    """A block of unit vectors that share a direction, as those of multilingual encoders do (mean cosine 0.8)."""
+    shared = np.random.default_rng(0).standard_normal(dimension, np.float32)
+    own = np.random.default_rng(number + 1).standard_normal((rows, dimension), np.float32)
+    vectors = 2 * shared / np.linalg.norm(shared) + own / np.sqrt(dimension)
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
+
+
+def make_vectors(folder: Path, rows: int, dimension: int) -> Embeddings:
+    """Write vectors and what a search needs to know of them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "vectors.bin").open("wb") as file:
+        for number, start in enumerate(range(0, rows, CHUNK)):
+            file.write(block_of(number, min(CHUNK, rows - start), dimension).tobytes())
+    fields: dict[str, Any] = {
+        "model": "synthetic",
+        "revision": "1",
+        "encoding": {},
+        "chunks": [],
+        "precision": {},
+    }
+    fields |= {"rows": rows, "dimension": dimension, "dtype": "fp16", "halvings": 0, "software": {}}
+    unmeasured = Embeddings(folder, Manifest(**fields, statistics={}))
+
+    def blocks() -> Iterator[npt.NDArray[Any]]:
+        return (block for _, block in unmeasured.blocks(CHUNK for _ in range(-(-rows // CHUNK))))
+
+    center = mean_direction(blocks(), dimension)
+    np.save(folder / "center.npy", center)
+    manifest = Manifest(**fields, statistics=measure(blocks(), center).as_json())
+    (folder / "manifest.json").write_text(manifest.model_dump_json())
+    return Embeddings(folder, manifest)
+
+
+def make_queries(embeddings: Embeddings, count: int) -> npt.NDArray[np.float32]:
+    """Queries near some of the vectors."""
+    generator = np.random.default_rng(99)
+    rows = np.sort(generator.choice(len(embeddings), count, replace=False))
+    vectors = embeddings.matrix()[rows].astype(np.float32)
+    noise = generator.standard_normal(vectors.shape, np.float32) / np.sqrt(vectors.shape[1])
+    noisy = vectors + QUERY_NOISE * noise
+    return (noisy / np.linalg.norm(noisy, axis=1, keepdims=True)).astype(np.float32)
+
+
+def own_memory() -> dict[str, float]:
+    """GB of this process: greatest resident set, and now: anonymous memory without the page cache."""
+    status = dict(
+        line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":" in line
+    )
+    anonymous = int(status["RssAnon"].split()[0]) / 1e6
+    return {
+        "peak_resident": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2),
+        "anonymous_at_end": round(anonymous, 2),
+    }

@@ -1,0 +1,86 @@
+"""Pointwise scoring of 10 candidates with the embedded model: shared starts against 10 separate full prompts.
+
+`python benchmarks/llm/shared_prefix.py KB_FOLDER [MENTIONS]` takes the first mentions of XL-BEL (de, en)
+with their real contexts, and real concepts of the knowledge base as candidates.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from bioelx_bench_llm.calls import Clock
+from bioelx_bench_llm.ranker import Item
+from bioelx_bench_llm.strategies.base import Question
+from bioelx_bench_llm.strategies.pointwise import pointwise_requests
+from bioelx_bench_offline.language_model import SmolLm2Options, make_ranker
+from bioelx_bench_offline.language_model_files import model_revision, ready_folder, smollm2_file
+from bioelx_bench_offline.language_model_scorer import Scorer
+
+from bioelx_bench.cache import Cache, default_cache_folder
+from bioelx_bench.datasets.xl_bel import XlBel
+from bioelx_bench.kb.store import KnowledgeBase
+from bioelx_bench.progress import Progress
+from bioelx_bench.protocols import DatasetRequest, Environment
+from bioelx_bench.records import Candidate
+
+
+def main(kb: KnowledgeBase, count: int) -> None:
+    """Time both ways on the same prompts."""
+    environment = Environment(cache=Cache(default_cache_folder()), kb=kb, progress=Progress(enabled=False))
+    ranker = make_ranker(SmolLm2Options(), environment)
+    file = smollm2_file()
+    scorer = Scorer(ready_folder(file, model_revision(file), environment), "auto", "auto")
+    prompts = [
+        [list(r.messages) for r in pointwise_requests(Question(*item, ranker._tools, Clock(1.0)))]
+        for item in mentions(kb, environment, count)
+    ]
+    scorer.generate(prompts[0][0], max_tokens=1, top=20)
+    shared = full = 0.0
+    worst, tokens = 0.0, 0
+    split = scorer.segments
+    for group in prompts:
+        scorer.segments = split  # type: ignore[method-assign]
+        started = time.perf_counter()
+        first = [scorer.generate(m, max_tokens=1, top=20) for m in group]
+        shared += time.perf_counter() - started
+        scorer.segments = lambda *a: ["".join(split(*a))]  # type: ignore[method-assign]
+        started = time.perf_counter()
+        second = [scorer.generate(m, max_tokens=1, top=20) for m in group]
+        full += time.perf_counter() - started
+        tokens += sum(f.prompt_tokens for f in second)
+        worst = max(
+            worst,
+            *(abs(a.alternatives[0][1] - b.alternatives[0][1]) for a, b in zip(first, second, strict=True)),
+        )
+    print(f"{count} mentions x 10 candidates, {tokens / count / 10:.0f} tokens a prompt")
+    print(
+        f"separate {full / count:.2f} s a mention, shared {shared / count:.2f} s: {full / shared:.2f} times faster"
+    )
+    print(f"largest difference of the first log-probability: {worst:.4f}")
+    ranker.close()
+
+
+def mentions(kb: KnowledgeBase, environment: Environment, count: int) -> list[Item]:
+    """Real mentions in their contexts, with real concepts."""
+    found: list[Item] = []
+    for subset in ("de", "en"):
+        request = DatasetRequest(
+            revision="v1.0", subset=subset, split="test", data_root=None, cache=environment.cache
+        )
+        for number, mention in enumerate(XlBel(request).mentions()):
+            if number == (count + 1) // 2:
+                break
+            rows = [(number * 997 + place * 101) % len(kb) for place in range(10)]
+            found.append(
+                (
+                    mention,
+                    [Candidate(kb.concept_id(r), 1.0, kb.name_text(int(kb.name_offsets[r]))) for r in rows],
+                )
+            )
+    return found[:count]
+
+
+if __name__ == "__main__":
+    main(KnowledgeBase.open(Path(sys.argv[1])), int(sys.argv[2]) if len(sys.argv) > 2 else 6)

