@@ -78,7 +78,8 @@ def test_training_learns_and_makes_a_model_folder(
     assert len(found) == 20
     assert sum(found[-5:]) < 0.9 * sum(found[:5])
     from bioelx_bench_sapbert.encoding import Encoder
-    from bioelx_bench_sapbert.options import EncodingOptions
+    from bioelx_bench_sapbert.options import EncodingOptions, SapBertXOptions
+    from bioelx_bench_sapbert.retriever import DenseRetriever
 
     encoder = Encoder.load(str(uninterrupted), environment, EncodingOptions(pooling="mean"))
     assert encoder.encode(["ab disease"]).shape == (1, 32)
@@ -86,6 +87,10 @@ def test_training_learns_and_makes_a_model_folder(
     assert seen is not None
     assert seen.flags(["ABAB  Krankheit", "something else"]) == [True, False]
     assert len(seen) == report["seen_aliases"]
+    retriever = DenseRetriever(SapBertXOptions(model=str(uninterrupted)), environment)
+    assert retriever.trained_on(["abab krankheit", "something else"]) == [True, False]
+    untrained = DenseRetriever(SapBertXOptions(model=str(base_model)), environment)
+    assert untrained.trained_on(["abab krankheit"]) is None
     card = (uninterrupted / "README.md").read_text()
     assert report["weights_sha256"]["model.safetensors"] in card
     assert small_kb.sha256 in card
