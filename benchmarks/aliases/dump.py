@@ -97,7 +97,7 @@ def generate(folder: Path, count: int) -> dict[str, int]:
         return dict(json.loads(note.read_text()))
     source = random.Random(1)
     pool = [entity(n, source) for n in range(1, 2000)]
-    with gzip.open(gz, "wb", compresslevel=6) as first, bz2.open(bz, "wb", compresslevel=9) as second:
+    with gzip.open(gz, "wb", compresslevel=2) as first, bz2.open(bz, "wb", compresslevel=1) as second:
         for lines in blocks(pool, count):
             size += len(lines)
             first.write(lines)

@@ -59,6 +59,7 @@ def test_cleaning_is_counted_and_the_record_tells_all(tmp_path: Path, environmen
         "changed:suffix_cut": 1,
         "dropped:duplicate": 1,
         "dropped:empty_name": 1,
+        "dropped:item_of_several_concepts": 0,
         "dropped:name_of_several_concepts": 2,
         "dropped:not_a_cui": 1,
         "dropped:not_a_language": 1,

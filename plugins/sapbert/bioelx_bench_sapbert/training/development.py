@@ -171,7 +171,7 @@ class DevelopmentCallback(TrainerCallback):
     def __init__(
         self, encoder: NameEncoder, tokens: Tokens, kb: KnowledgeBase, development: DevelopmentSet, every: int
     ) -> None:
-        self.measure = lambda: recall_at_1(encoder, tokens, kb, development)
+        self.encoder, self.tokens, self.kb, self.development = encoder, tokens, kb, development
         self.every = every
 
     def on_step_end(
@@ -179,5 +179,6 @@ class DevelopmentCallback(TrainerCallback):
     ) -> None:
         """Measure, and write the figures into the trainer's log."""
         if state.global_step % self.every == 0 and state.is_world_process_zero:
-            figures = {f"dev_recall@1/{group}": value for group, value in self.measure().items()}
+            measured = recall_at_1(self.encoder, self.tokens, self.kb, self.development)
+            figures = {f"dev_recall@1/{group}": value for group, value in measured.items()}
             state.log_history.append({"step": state.global_step, **figures})

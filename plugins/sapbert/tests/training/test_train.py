@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -77,7 +78,8 @@ def test_training_learns_and_makes_a_model_folder(
     assert len(found) == 20
     assert sum(found[-5:]) < 0.9 * sum(found[:5])
     from bioelx_bench_sapbert.encoding import Encoder
-    from bioelx_bench_sapbert.options import EncodingOptions
+    from bioelx_bench_sapbert.options import EncodingOptions, SapBertXOptions
+    from bioelx_bench_sapbert.retriever import DenseRetriever
 
     encoder = Encoder.load(str(uninterrupted), environment, EncodingOptions(pooling="mean"))
     assert encoder.encode(["ab disease"]).shape == (1, 32)
@@ -85,6 +87,10 @@ def test_training_learns_and_makes_a_model_folder(
     assert seen is not None
     assert seen.flags(["ABAB  Krankheit", "something else"]) == [True, False]
     assert len(seen) == report["seen_aliases"]
+    retriever = DenseRetriever(SapBertXOptions(model=str(uninterrupted)), environment)
+    assert retriever.trained_on(["abab krankheit", "something else"]) == [True, False]
+    untrained = DenseRetriever(SapBertXOptions(model=str(base_model)), environment)
+    assert untrained.trained_on(["abab krankheit"]) is None
     card = (uninterrupted / "README.md").read_text()
     assert report["weights_sha256"]["model.safetensors"] in card
     assert small_kb.sha256 in card
@@ -241,3 +247,15 @@ def test_a_half_written_checkpoint_is_not_continued_from(tmp_path: Path) -> None
             (folder / "trainer_state.json").write_text(state)
     assert last_whole_checkpoint(tmp_path) == str(tmp_path / "checkpoint-5")
     assert [f.name for f in tmp_path.iterdir()] == ["checkpoint-5"]
+
+
+def test_a_stop_between_the_last_step_and_the_end_loses_nothing(
+    base_model: Path, small_kb: KnowledgeBase, uninterrupted: Path, environment: Environment, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(uninterrupted / "checkpoints", folder / "checkpoints")
+    record = json.loads((uninterrupted / "training.json").read_text())
+    (folder / "training.json").write_text(json.dumps({**record, "status": "running"}))
+    report = train(request(base_model, small_kb, folder), environment)
+    assert report["weights_sha256"] == record["weights_sha256"]
+    assert report["pairs_per_second"] is None
