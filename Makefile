@@ -31,8 +31,10 @@ $(CORE_VENV)/.complete: constraints.txt pyproject.toml
 	$(CORE_VENV)/bin/python $(PIP_INSTALL) --editable '.[dev]'
 	@touch $@
 
+# First BM25 on all 10,000 mentions of XL-BEL, then both stages of BioELX with the embedded models on a few of them.
 demo: setup
 	$(VENV)/bin/bioelx-bench run --dataset xl-bel --retriever bm25 --ranker none
+	$(VENV)/bin/bioelx-bench run --dataset xl-bel --preset bioelx-mini --kb open-doid --limit 5
 
 test: lint test-core test-plugins
 
@@ -43,12 +45,16 @@ lint: setup
 	$(VENV)/bin/bioelx-bench leaderboard check
 	$(VENV)/bin/bioelx-bench cards check
 
+# Two processes with one thread each: threads of several processes that wait for one another spin, and lose.
+test-core test-plugins: export OMP_NUM_THREADS := 1
+PYTEST := -m pytest --numprocesses 2 --dist loadfile
+
 test-core: setup-core
 	! $(CORE_VENV)/bin/python -m pip list --format=freeze | grep -iE '^(torch|transformers|pyserini|litellm)=='
-	$(CORE_VENV)/bin/python -m pytest tests
+	$(CORE_VENV)/bin/python $(PYTEST) tests
 
 test-plugins: setup
-	$(VENV)/bin/python -m pytest plugins
+	$(VENV)/bin/python $(PYTEST) plugins
 
 clean:
 	rm -rf $(VENV) $(CORE_VENV)
