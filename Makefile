@@ -34,7 +34,7 @@ $(CORE_VENV)/.complete: constraints.txt pyproject.toml
 # First BM25 on all 10,000 mentions of XL-BEL, then both stages of BioELX with the embedded models on a few of them.
 demo: setup
 	$(VENV)/bin/bioelx-bench run --dataset xl-bel --retriever bm25 --ranker none
-	$(VENV)/bin/bioelx-bench run --dataset xl-bel --preset bioelx-mini --kb open-doid --limit 5
+	$(VENV)/bin/bioelx-bench run --dataset xl-bel --preset bioelx-mini --kb open-doid --limit 3
 
 test: lint test-core test-plugins
 
