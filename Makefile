@@ -5,7 +5,7 @@ VENV := .venv
 CORE_VENV := .venv-core
 PLUGINS := bm25 sapbert llm offline
 PROJECTS := pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
-PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-core demo test lint test-core test-plugins clean
