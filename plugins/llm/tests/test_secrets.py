@@ -18,6 +18,7 @@ from protocol_server import Behaviour, Running
 from samples import items
 
 from bioelx_bench.errors import BenchError
+from bioelx_bench.testing import make_knowledge_base
 
 KEY = "planted/Key+0123456789=abcDEF"
 FORMS = (KEY, KEY[:14], quote(KEY, safe=""), base64.b64encode(KEY.encode()).decode().rstrip("="))
@@ -103,3 +104,37 @@ def test_base64_is_found_at_any_alignment(shift: int) -> None:
 def test_ordinary_words_stay() -> None:
     text = "The task-based risk-factor was skin-related; hf is heart failure."
     assert LOOKS_LIKE_KEY.sub("", text) == text
+
+
+@pytest.mark.parametrize("status", [200, 401])
+def test_a_whole_run_leaves_no_key_in_its_folder_or_in_the_cache(tmp_path: Path, status: int) -> None:
+    kb = make_knowledge_base(tmp_path / "kb").folder
+    echo = f" {KEY} {quote(KEY, safe='')} {base64.b64encode(KEY.encode()).decode()} Bearer {KEY}"
+    with Running(Behaviour(status=status, echo=echo)) as server:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-c", "from bioelx_bench.cli.main import main; main()"),
+                *("run", "--plugin", str(Path(__file__).parent / "fixed_retriever.py"), "--json", "--debug"),
+                *("--dataset", "xl-bel", "--subset", "de", "--limit", "5", "--kb", str(kb)),
+                *("--output", str(tmp_path / "runs"), "--retriever", "fixed", "--k", "10"),
+                *("--ranker", "hosted_vllm/test", "-K", f"api_base={server.base}", "-K", "strategy=listwise"),
+                *("-K", "api_key_env=MY_ENDPOINT_KEY", "-K", "attempts=2", "-K", "max_errors=0"),
+            ],
+            env={
+                **os.environ,
+                "MY_ENDPOINT_KEY": KEY,
+                "BIOELX_BENCH_CACHE": str(tmp_path / "cache"),
+                "XDG_CONFIG_HOME": str(tmp_path),
+            },
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert any(KEY in head for head in server.headers), "the key is sent where it belongs"
+    assert (done.returncode == 0) == (status == 200), done.stderr
+    assert_clean(done.stdout + done.stderr, "output")
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"manifest.json", "sessions.jsonl"} <= {path.name for path in files}
+    for path in files:
+        assert_clean(path.read_bytes().decode("latin-1"), str(path))
