@@ -214,9 +214,18 @@ class KnowledgeBase:
         return Concept(
             id=concept_id,
             names=self.names_of(row),
-            semantic_types=tuple(self._cell(self.concepts, "semantic_types", row) or ()),
+            semantic_types=self.semantic_types_of(row),
             definition=self.definition_of(row),
         )
+
+    def semantic_types_of(self, row: int) -> tuple[str, ...]:
+        """The semantic types (TUIs) of a concept row."""
+        batch, offset = divmod(row, BATCH_ROWS)
+        return tuple(self._type_chunks[batch][offset].as_py() or ())
+
+    @cached_property
+    def _type_chunks(self) -> list[pa.Array]:
+        return list(self.concepts.column("semantic_types").chunks)
 
     def names_of(self, row: int) -> tuple[Name, ...]:
         """All names of a concept row, preferred ones first."""

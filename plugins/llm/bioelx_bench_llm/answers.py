@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
+
 from bioelx_bench.errors import BenchError, DataError, MissingError
 
 BUSY_SECONDS: Final = 60
@@ -62,7 +64,7 @@ class Answer:
             ValueError: It is not one; the file was changed or damaged.
         """
         try:
-            value = json.loads(text)
+            value = orjson.loads(text)
             for name, kinds in (("alternatives", (str, float)), ("scores", (int, float))):
                 if value.get(name) is not None:
                     value[name] = tuple((kinds[0](a), kinds[1](b)) for a, b in value[name])
