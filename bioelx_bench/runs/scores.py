@@ -135,11 +135,19 @@ def score(loaded: LoadedRun, candidates: CandidateLog, rankings: JsonLines | Non
 
 
 def rerank(mentions: list[Mention], lists: Lists, ranked: RankedLists) -> Lists:
-    """The candidate lists as the ranker ordered them."""
-    return [
-        [reordered(ranked.concepts[m.id], parts[0])] if m.id in ranked.concepts else parts
-        for m, parts in zip(mentions, lists, strict=True)
-    ]
+    """The candidate lists as the ranker ordered them.
+
+    Raises:
+        BenchError: A mention has no ranking, so the log lost one.
+    """
+    missing = next((m.id for m in mentions if m.id not in ranked.concepts), None)
+    if missing is not None:
+        raise BenchError(
+            f"the rankings log has no line for {missing}",
+            why="the retriever's order in its place would be a figure of another system",
+            mend="repeat the command: it asks only for what is missing",
+        )
+    return [[reordered(ranked.concepts[m.id], parts[0])] for m, parts in zip(mentions, lists, strict=True)]
 
 
 def predictions_table(name: str, mentions: list[Mention], final: Lists, outcome: SubsetOutcome) -> pa.Table:
