@@ -38,6 +38,9 @@ demo: setup
 
 test: lint test-core test-plugins
 
+# Tests neither depend on what earlier versions left in the user's cache nor change it.
+lint test-core test-plugins: export BIOELX_BENCH_CACHE := $(CURDIR)/.cache-test
+
 lint: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -57,4 +60,4 @@ test-plugins: setup
 	$(VENV)/bin/python $(PYTEST) plugins
 
 clean:
-	rm -rf $(VENV) $(CORE_VENV)
+	rm -rf $(VENV) $(CORE_VENV) .cache-test

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from bioelx_bench.cache import Cache, default_cache_folder
-from bioelx_bench.errors import MissingError, UsageError
-from bioelx_bench.kb.store import KnowledgeBase
+from bioelx_bench.errors import DataError, MissingError, UsageError
+from bioelx_bench.kb.store import FORMAT, KnowledgeBase
 from bioelx_bench.options import did_you_mean, load_object
 from bioelx_bench.plugins import CORE, Declared, Plugins, load_plugins
 from bioelx_bench.protocols import Environment, KnowledgeBaseBuilder
@@ -30,7 +30,7 @@ def open_knowledge_base(name_or_folder: str | Path, environment: Environment | N
     plugins = environment.plugins or load_plugins()
     text = str(name_or_folder)
     if isinstance(name_or_folder, str) and (found := find(plugins, text)) is not None:
-        return KnowledgeBase.open(build_declared(found, environment))
+        return open_declared(found, environment)
     folder = Path(name_or_folder).expanduser()
     if folder.is_dir():
         return KnowledgeBase.open(folder)
@@ -59,12 +59,25 @@ def looks_like_path(text: str) -> bool:
 
 
 def cache_key(found: Declared) -> str:
-    """Key of a declared knowledge base in the cache."""
-    key = f"{found.spec.name}-{found.spec.revision}"
+    """Key of a declared knowledge base in the cache; another format of folders is another key."""
+    key = f"{found.spec.name}-{found.spec.revision}-format{FORMAT}"
     return key if found.plugin.name == CORE else f"{found.plugin.name}-{key}"
 
 
-def build_declared(found: Declared, environment: Environment) -> Path:
-    """The folder of a declared knowledge base in the cache, built if it is not there."""
+def open_declared(found: Declared, environment: Environment) -> KnowledgeBase:
+    """A declared knowledge base, built in the cache if it is not there."""
     builder: KnowledgeBaseBuilder = load_object(found.spec.factory, f"the knowledge base {found.spec.name!r}")
-    return environment.cache.build("kb", cache_key(found), lambda folder: builder(folder, environment))
+    key = cache_key(found)
+
+    def build() -> KnowledgeBase:
+        return KnowledgeBase.open(
+            environment.cache.build("kb", key, lambda folder: builder(folder, environment))
+        )
+
+    try:
+        return build()
+    except DataError:
+        if environment.cache.find("kb", key) is None:
+            raise
+        environment.cache.discard("kb", key)  # damaged on disk: made again, once, from the same sources
+        return build()

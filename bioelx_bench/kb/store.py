@@ -35,7 +35,15 @@ from bioelx_bench.errors import DataError, MissingError
 from bioelx_bench.records import Concept, Name
 
 BATCH_ROWS: Final = 1 << 16
-FORMAT: Final = 1
+FORMAT: Final = 2
+FILES: Final = (
+    "concepts.arrow",
+    "names.arrow",
+    "name_offsets.npy",
+    "name_concepts.npy",
+    "concept_numbers.npy",
+    "definitions.arrow",
+)
 
 
 class SourceFile(BaseModel):
@@ -89,7 +97,7 @@ class KnowledgeBase:
 
         Raises:
             MissingError: There is no knowledge base in it.
-            DataError: Its manifest is not one this version reads.
+            DataError: Its manifest is not one this version reads, or a file is missing.
         """
         path = folder / "manifest.json"
         try:
@@ -113,6 +121,13 @@ class KnowledgeBase:
             raise DataError(
                 f"the knowledge base has format {manifest.format}, this version reads {FORMAT}",
                 where=path,
+                mend="build it again",
+            )
+        if missing := [file for file in FILES if not (folder / file).is_file()]:
+            raise DataError(
+                "the knowledge base is damaged",
+                where=folder,
+                why=f"{', '.join(missing)} is missing",
                 mend="build it again",
             )
         return cls(folder, manifest)

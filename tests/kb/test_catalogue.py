@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 import bioelx_bench
 from bioelx_bench.cache import Cache
-from bioelx_bench.errors import MissingError, UsageError
+from bioelx_bench.errors import DataError, MissingError, UsageError
 from bioelx_bench.kb.catalogue import open_knowledge_base
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.plugins import load_plugins
@@ -50,18 +51,44 @@ def test_a_plugins_knowledge_base_is_built_in_the_cache_under_its_own_key(
     environment: Environment, tmp_path: Path
 ) -> None:
     kb = open_knowledge_base("tiny", environment)
-    assert kb.folder == tmp_path / "cache" / "kb" / "tiny-tiny-3"
+    assert kb.folder == tmp_path / "cache" / "kb" / "tiny-tiny-3-format2"
     assert kb.concept("C0000001").names[0].text == "cough"
     assert open_knowledge_base("tiny/tiny", environment).folder == kb.folder
-    assert sorted(p.name for p in kb.folder.parent.iterdir()) == ["tiny-tiny-3", "tiny-tiny-3.lock"]
+    assert sorted(p.name for p in kb.folder.parent.iterdir()) == [
+        "tiny-tiny-3-format2",
+        "tiny-tiny-3-format2.lock",
+    ]
 
 
 def test_what_an_interrupted_build_left_is_cleared(environment: Environment, tmp_path: Path) -> None:
-    partial = tmp_path / "cache" / "kb" / "tiny-tiny-3.partial"
+    partial = tmp_path / "cache" / "kb" / "tiny-tiny-3-format2.partial"
     (partial / "staging").mkdir(parents=True)
     (partial / "staging" / "spill").write_bytes(b"x")
     (partial / "names.arrow").write_bytes(b"torn")
     assert open_knowledge_base("tiny", environment).name_count == 1
+
+
+@pytest.mark.parametrize("damage", ["missing file", "torn manifest", "other format"])
+def test_a_damaged_folder_in_the_cache_is_built_again(environment: Environment, damage: str) -> None:
+    folder = open_knowledge_base("tiny", environment).folder
+    manifest = folder / "manifest.json"
+    if damage == "missing file":
+        (folder / "concept_numbers.npy").unlink()
+    elif damage == "torn manifest":
+        manifest.write_text(manifest.read_text()[:20])
+    else:
+        manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format": 1}))
+    assert open_knowledge_base("tiny", environment).concept("C0000001").names[0].text == "cough"
+
+
+def test_a_users_folder_without_one_of_its_files_is_an_error(
+    make_kb: Callable[..., KnowledgeBase], environment: Environment
+) -> None:
+    kb = make_kb([("C0000002", "en", "fever", "S", True)], "tiny")
+    (kb.folder / "concept_numbers.npy").unlink()
+    with pytest.raises(DataError, match="damaged") as caught:
+        open_knowledge_base(kb.folder, environment)
+    assert "concept_numbers.npy" in str(caught.value.why)
 
 
 def test_a_folder_is_opened_and_a_name_wins_over_it(

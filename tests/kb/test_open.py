@@ -64,7 +64,7 @@ def test_it_is_built_once_and_then_found(tmp_path: Path, opened: KnowledgeBase) 
     cache = Cache(opened.folder.parents[1])
     again = open_knowledge_base("open", Environment(cache=cache))
     assert again.folder == opened.folder
-    assert again.folder.name == "open-1"
+    assert again.folder.name == "open-1-format2"
     assert open_knowledge_base(str(opened.folder)).sha256 == opened.sha256
     assert open_knowledge_base(opened.folder, Environment(cache=Cache(tmp_path))).sha256 == opened.sha256
 
