@@ -18,6 +18,11 @@ Chunk = Mapping[str, torch.Tensor]
 
 LORA_TARGETS: Final = "all-linear"
 
+CPU_PASS_COST: Final = 32
+GPU_PASS_COST: Final = 16_384
+"""Tokens that take as long as a pass through the model that is made for its own sake (`benchmarks/training`):
+on a CPU adding up every weight's gradient, on a GPU starting some thousand kernels."""
+
 
 class NameEncoder(nn.Module):
     """Encodes chunks of names into one matrix, in the order of the batch.
@@ -60,25 +65,36 @@ class NameEncoder(nn.Module):
 
 
 class Tokens:
-    """Turns names into chunks: normalised, cut to `max_length` tokens, sorted by length, padded to the chunk."""
+    """Turns names into chunks: normalised, cut to `max_length` tokens, sorted by length, padded to the chunk.
 
-    def __init__(self, tokenizer: Any, settings: TrainingSettings) -> None:
+    Args:
+        tokenizer: The model's tokenizer.
+        settings: Lowercasing, prefix, length and the greatest chunk.
+        pass_cost: Tokens that take as long to encode as a further pass through the model costs.
+    """
+
+    def __init__(self, tokenizer: Any, settings: TrainingSettings, pass_cost: int = CPU_PASS_COST) -> None:
         self.tokenizer = tokenizer
         self.lowercase = settings.lowercase
         self.prefix = settings.prefix
         self.max_length = settings.max_length
         self.chunk_names = settings.chunk_names
         self.padding = int(tokenizer.pad_token_id or 0)
+        self.pass_cost = pass_cost
 
     def chunks(self, names: Sequence[str]) -> tuple[list[dict[str, torch.Tensor]], torch.Tensor]:
-        """Chunks of `chunk_names` names, and the place in the batch of each of their rows."""
+        """Chunks of at most `chunk_names` names, and the place in the batch of each of their rows."""
         texts = [self.prefix + (n.lower() if self.lowercase else n) for n in names]
         ids = self.tokenizer(texts, truncation=True, max_length=self.max_length)["input_ids"]
         order = sorted(range(len(ids)), key=lambda i: (len(ids[i]), i))
-        chunks = [
-            self.pad([ids[i] for i in order[at : at + self.chunk_names]])
-            for at in range(0, len(order), self.chunk_names)
-        ]
+        chunks = []
+        start = 0
+        for end in chunk_ends([len(ids[i]) for i in order], self.pass_cost):
+            step = self.chunk_names or end - start
+            chunks += [
+                self.pad([ids[i] for i in order[at : min(at + step, end)]]) for at in range(start, end, step)
+            ]
+            start = end
         return chunks, torch.tensor(order)
 
     def pad(self, ids: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
@@ -87,6 +103,29 @@ class Tokens:
         rows = torch.tensor([[*row, *[self.padding] * (longest - len(row))] for row in ids])
         lengths = torch.tensor([len(row) for row in ids])
         return {"input_ids": rows, "attention_mask": (torch.arange(longest) < lengths[:, None]).long()}
+
+
+def chunk_ends(lengths: Sequence[int], pass_cost: int) -> list[int]:
+    """Where chunks end so that padded tokens and passes through the model cost least together.
+
+    Args:
+        lengths: Tokens of each name, in ascending order.
+        pass_cost: What a chunk costs beside its tokens, in tokens.
+    """
+    edges = [i for i in range(1, len(lengths)) if lengths[i] != lengths[i - 1]] + [len(lengths)]
+    starts = [0, *edges[:-1]]
+    best, came_from = [0], [0]
+    for last, end in enumerate(edges):
+        width = lengths[end - 1]
+        costs = [best[i] + pass_cost + width * (end - starts[i]) for i in range(last + 1)]
+        best.append(min(costs))
+        came_from.append(costs.index(best[-1]))
+    ends = []
+    at = len(edges)
+    while at:
+        ends.append(edges[at - 1])
+        at = came_from[at]
+    return ends[::-1] if lengths else []
 
 
 def load_base(reference: str, folder: Path | None, *, offline: bool) -> tuple[nn.Module, Any]:

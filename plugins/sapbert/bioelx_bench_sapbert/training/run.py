@@ -30,7 +30,14 @@ from bioelx_bench_sapbert.training.development import (
     make_development_set,
     recall_at_1,
 )
-from bioelx_bench_sapbert.training.encoder import NameEncoder, Tokens, load_base, prepare_model
+from bioelx_bench_sapbert.training.encoder import (
+    CPU_PASS_COST,
+    GPU_PASS_COST,
+    NameEncoder,
+    Tokens,
+    load_base,
+    prepare_model,
+)
 from bioelx_bench_sapbert.training.loss import PairLoss
 from bioelx_bench_sapbert.training.order import PairOrder, group_pairs
 from bioelx_bench_sapbert.training.pairs import PairRules, write_pairs
@@ -113,7 +120,7 @@ def train(request: TrainingRequest, environment: Environment) -> dict[str, Any]:
     torch.manual_seed(settings.seed)
     model, tokenizer = load_base(request.model, folder, offline=environment.offline)
     encoder = NameEncoder(prepare_model(model, settings), settings.pooling, recompute=settings.gradient_cache)
-    tokens = Tokens(tokenizer, settings)
+    tokens = Tokens(tokenizer, settings, GPU_PASS_COST if torch.cuda.is_available() else CPU_PASS_COST)
     development = make_development_set(request.kb, settings, request.development) if main_process else None
     figures = fit(request, encoder, tokens, pairs, order, development, environment)
     if not main_process:

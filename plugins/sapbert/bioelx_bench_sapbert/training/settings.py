@@ -52,7 +52,9 @@ class TrainingSettings(Options):
     gradient_cache: bool = runtime_field(
         False, description="Recompute each chunk of names: batches of any size in a chunk's memory."
     )
-    chunk_names: int = runtime_field(64, description="Names encoded at once, sorted by length.", ge=1)
+    chunk_names: int = runtime_field(
+        0, description="Names encoded at once at most, for memory; 0: as many as are quickest.", ge=0
+    )
     save_steps: int = runtime_field(500, description="Steps between checkpoints.", ge=1)
     logging_steps: int = runtime_field(10, description="Steps between losses in the log.", ge=1)
     eval_steps: int = runtime_field(500, description="Steps between Recall@1 on the development set.", ge=1)
