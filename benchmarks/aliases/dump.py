@@ -5,7 +5,7 @@
 Entities have the shape and size of real ones (labels, descriptions, aliases, sitelinks and statements in several
 languages, 2 to 12 KB); one in 150 bears a P2892. For gz and bz2 it prints: MB/s of uncompressed JSON through the
 source and through the decompressor alone with the same threads, the ratio by wall time and by CPU time (on a shared
-machine the latter is the one to look at), the greatest resident memory, and whether a pass that is killed half-way and
+machine the latter is what to look at), the greatest resident memory, and whether a pass that is killed half-way and
 continued gives the same aliases.
 """
 
