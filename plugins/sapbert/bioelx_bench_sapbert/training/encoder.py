@@ -112,6 +112,8 @@ def chunk_ends(lengths: Sequence[int], pass_cost: int) -> list[int]:
         lengths: Tokens of each name, in ascending order.
         pass_cost: What a chunk costs beside its tokens, in tokens.
     """
+    if not lengths:
+        return []
     edges = [i for i in range(1, len(lengths)) if lengths[i] != lengths[i - 1]] + [len(lengths)]
     starts = [0, *edges[:-1]]
     best, came_from = [0], [0]
@@ -125,7 +127,7 @@ def chunk_ends(lengths: Sequence[int], pass_cost: int) -> list[int]:
     while at:
         ends.append(edges[at - 1])
         at = came_from[at]
-    return ends[::-1] if lengths else []
+    return ends[::-1]
 
 
 def load_base(reference: str, folder: Path | None, *, offline: bool) -> tuple[nn.Module, Any]:
