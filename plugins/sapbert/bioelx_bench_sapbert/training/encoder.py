@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -177,7 +178,19 @@ def prepare_model(model: Any, settings: TrainingSettings) -> nn.Module:
             lora_dropout=0.0,
             bias="none",
         )
-        adapted: nn.Module = get_peft_model(model, config)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # about names between peft and transformers
+            adapted: nn.Module = get_peft_model(model, config)
         return adapted
     whole: nn.Module = model
     return whole
+
+
+def save_model(model: Any, tokenizer: Any, folder: Path, *, adapter: bool) -> None:
+    """Write a trained model with its tokenizer, or an adapter alone, in Hugging Face's form."""
+    with quiet_transformers():
+        if adapter:
+            model.save_pretrained(folder, save_embedding_layers=False)  # none is trained
+            return
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
