@@ -36,24 +36,26 @@ class Lines:
     marked: list[bytes]
 
 
-def look_through(block: bytes, marks: Sequence[bytes]) -> Lines:
-    """Tell the lines of a block.
+def look_through(block: bytes, marks: Sequence[bytes], start: int, end: int) -> Lines:
+    """Tell the lines of a part of a block, without a copy of it.
 
     Args:
         block: Lines with line feeds between.
         marks: Names of properties in double quotes.
+        start: Where the part begins.
+        end: Where it ends.
     """
     import numpy as np
 
-    if not block:
+    if end <= start:
         return Lines(0, 0, [])
-    breaks = np.fromiter(positions(block, b"\n"), dtype=np.int64)
-    starts, ends = np.r_[0, breaks + 1], np.r_[breaks, len(block)]
+    breaks = np.fromiter(positions(block, b"\n", start, end), dtype=np.int64)
+    starts, ends = np.r_[start, breaks + 1], np.r_[breaks, end]
     characters = np.frombuffer(block, dtype=np.uint8)
     usual = ends - starts > SHORTEST
-    usual &= characters[np.minimum(starts, len(block) - 1)] == ord("{")
-    usual &= characters[ends - 1] == ord(",")
-    usual &= characters[ends - 2] == ord("}")
+    usual &= characters[np.minimum(starts, end - 1)] == ord("{")
+    usual &= characters[np.maximum(ends - 1, start)] == ord(",")
+    usual &= characters[np.maximum(ends - 2, start)] == ord("}")
     count, malformed = int(usual.sum()), 0
     refused = set()
     for place in np.flatnonzero(~usual).tolist():
@@ -65,7 +67,10 @@ def look_through(block: bytes, marks: Sequence[bytes]) -> Lines:
         if not (line.startswith(b"{") and line.endswith(b"}")):
             malformed += 1
             refused.add(place)
-    found = np.fromiter(marked_positions(block, marks), dtype=np.int64)
+    hits = (at for mark in marks for at in positions(block, mark.strip(b'"'), start, end))
+    found = np.fromiter(
+        hits, dtype=np.int64
+    )  # without their quotes, which are too common to be skipped quickly
     places = np.unique(np.searchsorted(starts, found, side="right") - 1).tolist()
     lines = (bare(block[starts[place] : ends[place]]) for place in places if place not in refused)
     return Lines(count, malformed, [line for line in lines if any(mark in line for mark in marks)])
@@ -76,18 +81,12 @@ def bare(line: bytes) -> bytes:
     return line.strip().rstrip(b",")
 
 
-def positions(block: bytes, part: bytes) -> Iterator[int]:
-    """Where a part occurs."""
-    at = block.find(part)
+def positions(block: bytes, word: bytes, start: int, end: int) -> Iterator[int]:
+    """Where a word occurs in a part of a block."""
+    at = block.find(word, start, end)
     while at >= 0:
         yield at
-        at = block.find(part, at + 1)
-
-
-def marked_positions(block: bytes, marks: Sequence[bytes]) -> Iterator[int]:
-    """Where marks occur; searched without their quotes, which are too common to be skipped quickly."""
-    for mark in marks:
-        yield from positions(block, mark.strip(b'"'))
+        at = block.find(word, at + 1, end)
 
 
 def read_ahead(read: Callable[[], bytes]) -> Generator[bytes]:

@@ -152,13 +152,14 @@ class WikidataDump:
                     self.refuse_compressed(block)
                 position += len(block)
                 task.advance(len(block) / 1e6)
-                head, newline, tail = block.rpartition(b"\n")
-                if not newline:
+                first, last = block.find(b"\n"), block.rfind(b"\n")
+                if first < 0:
                     rest += block
                     self.check_length(rest)
                     continue
-                whole, rest = rest + head, tail
-                yield self.aliases(whole), position - len(rest)
+                found = self.aliases(rest + block[:first]) + self.aliases(block, first + 1, last)
+                rest = block[last + 1 :]
+                yield found, position - len(rest)
         if rest:
             yield self.aliases(rest), position
 
@@ -200,9 +201,9 @@ class WikidataDump:
                 mend=f"decompress it on the way ({'zcat' if kind == 'gz' else 'lbzip2 -dc'}), or name the file",
             )
 
-    def aliases(self, block: bytes) -> list[Alias]:
-        """The aliases of whole lines; counts lines and those that are no entity."""
-        lines = look_through(block, self.marks)
+    def aliases(self, block: bytes, start: int = 0, end: int | None = None) -> list[Alias]:
+        """The aliases of a part of a block, which is whole lines; counts lines and those that are no entity."""
+        lines = look_through(block, self.marks, start, len(block) if end is None else end)
         self.tally["lines"] += lines.count
         if lines.malformed:
             self.tally["malformed_lines"] += lines.malformed
