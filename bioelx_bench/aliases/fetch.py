@@ -78,7 +78,7 @@ def fetch_aliases(
                     raise DataError(
                         f"no alias of {name} is left",
                         where=output,
-                        why=", ".join(f"{k} {v}" for k, v in all_counts.items()) or "it is empty",
+                        why=", ".join(f"{k} {v}" for k, v in all_counts.items() if v) or "it is empty",
                         mend="check the languages, the crosswalk and the rules (--clean key=value)",
                     )
     record["languages"] = languages_of(output)

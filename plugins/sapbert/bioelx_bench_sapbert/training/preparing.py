@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import torch
 
-from bioelx_bench.errors import DataError
+from bioelx_bench.errors import DataError, UsageError
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.protocols import Environment
 from bioelx_bench_sapbert.training.development import DevelopmentSet, held_out_mask, make_development_set
@@ -80,6 +80,7 @@ def prepare(
     )
     torch.manual_seed(settings.seed)
     model, tokenizer = load_base(request.model, folder, offline=environment.offline)
+    check_length(model, tokenizer, settings)
     encoder = NameEncoder(prepare_model(model, settings), settings.pooling, recompute=settings.gradient_cache)
     return Prepared(
         pairs=pairs,
@@ -91,6 +92,22 @@ def prepare(
         tokens=Tokens(tokenizer, settings, GPU_PASS_COST if torch.cuda.is_available() else CPU_PASS_COST),
         development=make_development_set(request.kb, settings, request.development) if main_process else None,
     )
+
+
+def check_length(model: Any, tokenizer: Any, settings: TrainingSettings) -> None:
+    """Refuse names longer than the model has places for.
+
+    Raises:
+        UsageError: `max_length` is above that.
+    """
+    places = getattr(model.config, "max_position_embeddings", None) or settings.max_length
+    longest = min(int(places), int(tokenizer.model_max_length))
+    if settings.max_length > longest:
+        raise UsageError(
+            f"the model takes {longest} tokens at most",
+            where=f"--set max_length={settings.max_length}",
+            mend=f"--set max_length={longest}; names of a knowledge base rarely have more than 25",
+        )
 
 
 def pair_rules(kb: KnowledgeBase, settings: TrainingSettings) -> PairRules:

@@ -147,6 +147,10 @@ def check_output(output: Path, record: dict[str, Any]) -> dict[str, Any] | None:
     """
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return None
+    if output.is_file():
+        raise UsageError(
+            f"{output} is a file", where=f"--output {output}", mend="name a folder, which need not be there"
+        )
     found = read_record(output)
     if found.get("id") == record["id"]:
         return dict(found) if found.get("status") == "finished" else None

@@ -23,7 +23,7 @@ class TrainingSettings(Options):
     epochs: float = Field(1.0, gt=0, description="Passes over the pairs, unless `steps` is given.")
     steps: int | None = Field(None, ge=1, description="Optimiser steps.")
     batch_pairs: int = Field(256, ge=2, description="Pairs a step and process; a pair has two names.")
-    learning_rate: float = Field(2e-5, gt=0, description="Peak learning rate.")
+    learning_rate: float = Field(2e-5, gt=0, le=1e30, description="Peak learning rate.")
     schedule: Literal["constant", "linear", "cosine"] = Field(
         "constant", description="Learning rate's course."
     )

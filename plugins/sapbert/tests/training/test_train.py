@@ -206,6 +206,16 @@ def test_a_knowledge_base_without_pairs_leaves_no_output_behind(
         assert not (tmp_path / "model").exists()
 
 
+def test_names_longer_than_the_model_takes_and_a_file_as_output_are_refused(
+    base_model: Path, small_kb: KnowledgeBase, environment: Environment, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="takes 64 tokens at most"):
+        train(request(base_model, small_kb, tmp_path / "model", max_length=65), environment)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="is a file"):
+        train(request(base_model, small_kb, tmp_path / "file"), environment)
+
+
 def test_standard_output_is_left_to_the_report(
     base_model: Path,
     small_kb: KnowledgeBase,
