@@ -19,10 +19,10 @@ Chunk = Mapping[str, torch.Tensor]
 
 LORA_TARGETS: Final = "all-linear"
 
-CPU_PASS_COST: Final = 32
+CPU_PASS_COST: Final = 48
 GPU_PASS_COST: Final = 16_384
-"""Tokens that take as long as a pass through the model that is made for its own sake (`benchmarks/training`):
-on a CPU adding up every weight's gradient, on a GPU starting some thousand kernels."""
+"""Tokens that take as long as a pass through the model costs beside its tokens: on a CPU adding up every weight's
+gradient (54 to 81 were measured, `benchmarks/training`), on a GPU starting kernels (an estimate, not measured)."""
 
 
 class NameEncoder(nn.Module):

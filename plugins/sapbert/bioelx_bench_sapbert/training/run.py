@@ -39,6 +39,7 @@ from bioelx_bench_sapbert.training.settings import TrainingSettings
 from bioelx_bench_sapbert.training.trainer import (
     BarCallback,
     PairTrainer,
+    keep_freed_memory,
     resolve_precision,
     training_arguments,
 )
@@ -193,6 +194,8 @@ def fit(request: TrainingRequest, ready: Prepared, environment: Environment) -> 
     per_step = settings.batch_pairs * world
     steps = settings.steps or max(1, round(settings.epochs * len(pairs) / per_step))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cpu":
+        keep_freed_memory()
     precision = resolve_precision(settings, device)
     arguments = training_arguments(settings, work, steps, precision, cpu=device.type == "cpu")
     checkpoint = last_whole_checkpoint(work)
