@@ -51,8 +51,8 @@ def check_is_encoder(files: ModelFiles) -> None:
             where=files.folder / "config.json",
             why=f"it is a {', '.join(map(str, wrong)) or 'decoder'}; a retriever needs a vector for each token that "
             "sees the whole name",
-            mend="-R model=cambridgeltl/SapBERT-UMLS-2020AB-all-lang-from-XLMR, or -R model=offline:e5-small "
-            "-R pooling=mean",
+            mend="-R model=cambridgeltl/SapBERT-UMLS-2020AB-all-lang-from-XLMR, or "
+            "-R model=offline:sapbert-x-mini",
         )
 
 
