@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -108,10 +109,23 @@ def merge_adapter(model: torch.nn.Module, folder: Path) -> torch.nn.Module:
     Raises:
         DataError: The adapter does not fit the base.
     """
-    from peft import PeftModel
+    from peft import PeftModel, get_peft_model_state_dict
 
+    whole: Any = model
+    if getattr(whole, "pooler", None) is not None:
+        whole.pooler = None  # no pooling here reads it, and training leaves it out of adapters
     try:
-        adapted: Any = PeftModel.from_pretrained(model, str(folder), local_files_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what they are about is checked below
+            adapted: Any = PeftModel.from_pretrained(whole, str(folder), local_files_only=True)
+        missing = sorted(set(get_peft_model_state_dict(adapted)) - stored_keys(folder))
+        if missing:
+            raise DataError(
+                f"the adapter does not fill the model that it names: {len(missing)} weights are missing",
+                where=folder,
+                why=f"{missing[0]} and others would be left without effect",
+                mend="get the adapter's files again",
+            )
         merged: torch.nn.Module = adapted.merge_and_unload(safe_merge=True)
     except (ValueError, RuntimeError, KeyError, TypeError, OSError) as error:
         raise DataError(
@@ -120,6 +134,17 @@ def merge_adapter(model: torch.nn.Module, folder: Path) -> torch.nn.Module:
             why=str(error).strip().splitlines()[0],
         ) from error
     return merged
+
+
+def stored_keys(folder: Path) -> set[str]:
+    """Names of the weights in an adapter's folder."""
+    from safetensors import safe_open
+
+    found: set[str] = set()
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, framework="pt") as weights:
+            found.update(weights.keys())
+    return found
 
 
 def load_tokenizer(files: ModelFiles) -> Any:
