@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 from bioelx_bench.errors import BenchError
 from bioelx_bench.protocols import Check, Environment
 from bioelx_bench_llm.answers import Answer
-from bioelx_bench_llm.endpoint import Endpoint, import_litellm, is_loopback
+from bioelx_bench_llm.endpoint import Endpoint, is_loopback
 from bioelx_bench_llm.failures import CallError
+from bioelx_bench_llm.litellm_setup import import_litellm
 from bioelx_bench_llm.loop import Loop
 from bioelx_bench_llm.names import default_strategy, provider_of
 from bioelx_bench_llm.options import LlmOptions

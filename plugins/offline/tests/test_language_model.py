@@ -69,24 +69,45 @@ def test_an_answer_does_not_depend_on_what_was_asked_before(scorer: Scorer) -> N
     assert first == [alternatives(scorer, *t) for t in texts]
 
 
-def test_shared_starts_give_what_the_whole_prompt_gives(scorer: Scorer) -> None:
+MENTIONS = (
+    ("He had a stroke.", "cerebrovascular accident"),
+    ("Der Patient litt an einem Herzinfarkt …", "Myokardinfarkt"),
+    ("彼は脳卒中を患った。", "脳卒中"),
+    ("У него инсульт", "  инсульт"),
+)
+
+
+@pytest.mark.parametrize(("context", "candidate"), MENTIONS)
+def test_shared_starts_give_what_the_whole_prompt_gives(
+    scorer: Scorer, context: str, candidate: str
+) -> None:
     import torch
 
-    messages = chat("He had a stroke.", "cerebrovascular accident")
+    messages = chat(context, candidate)
     shared = scorer.generate(messages, max_tokens=1, top=20)
-    ids = torch.cat([scorer._ids(s) for s in scorer.segments(messages, {})], dim=1)
+    text = scorer._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    ids = scorer._tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
     with torch.inference_mode():
         whole = scorer._model(ids).logits[0, -1].float().log_softmax(-1)
     values, _ = whole.topk(20)
-    assert [v for _, v in shared.alternatives] == pytest.approx(values.tolist(), abs=1e-3)
+    # Both ways multiply the same float32 numbers in another order; over 30 layers that moved a
+    # log-probability by less than 3e-5, while other tokens at a cut move it by some hundredths.
+    assert [v for _, v in shared.alternatives] == pytest.approx(values.tolist(), abs=2e-4)
     assert shared.prompt_tokens == ids.shape[1]
 
 
-def test_the_prompt_is_split_before_the_candidate(scorer: Scorer) -> None:
-    one, two = (scorer.segments(chat("A stroke.", name), {}) for name in ("stroke", "fever"))
-    assert len(one) == 3 and one[:2] == two[:2] and one[2] != two[2]
-    assert "".join(one).count("A stroke.") == 1
-    assert scorer.segments([{"role": "user", "content": ""}], {})
+def test_the_prompt_is_cut_before_the_candidate(scorer: Scorer) -> None:
+    (one, cuts), (two, again) = (scorer.tokens(chat("A stroke.", name), {}) for name in ("stroke", "fever"))
+    assert len(cuts) == 2 and cuts == again
+    assert one[: cuts[1]] == two[: cuts[1]] and one != two
+    assert scorer._tokenizer.decode(one[: cuts[1]]).endswith("Context: A stroke.\n\n")
+    assert scorer.tokens([{"role": "user", "content": ""}], {})[0]
+
+
+def test_a_message_of_one_paragraph_is_cut_before_its_last_line(scorer: Scorer) -> None:
+    messages = [{"role": "user", "content": "<Query>: stroke\n<Document>: apoplexy"}]
+    ids, cuts = scorer.tokens(messages, {})
+    assert scorer._tokenizer.decode(ids[: cuts[-1]]).endswith("<Query>: stroke\n")
 
 
 def test_longer_answers_are_generated(scorer: Scorer) -> None:
