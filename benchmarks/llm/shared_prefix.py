@@ -56,7 +56,8 @@ def main(kb: KnowledgeBase, count: int) -> None:
         )
     print(f"{count} mentions x 10 candidates, {tokens / count / 10:.0f} tokens a prompt")
     print(
-        f"CPU time of a mention: separate {full / count:.2f} s, shared {shared / count:.2f} s; {full / shared:.2f} times faster"
+        f"CPU time of a mention: separate {full / count:.2f} s, shared {shared / count:.2f} s; "
+        f"{full / shared:.2f} times faster"
     )
     print(f"largest difference of the first log-probability: {worst:.4f}")
     ranker.close()

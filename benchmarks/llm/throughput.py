@@ -1,7 +1,7 @@
 """Request rate and processor time against LiteLLM alone, with a server that answers after 200 ms.
 
-Run it with nothing else on the machine: `python benchmarks/llm/throughput.py [REQUESTS]`. The alternative, in the same
-run and taking turns, is a plain loop over `litellm.acompletion` with a semaphore and the same messages,
+Run it with nothing else on the machine: `python benchmarks/llm/throughput.py [REQUESTS]`. The alternative, in the
+same run and taking turns, is a plain loop over `litellm.acompletion` with a semaphore and the same messages,
 parameters and server: once set up as the ranker does it, and once as LiteLLM comes. Of the rounds
 the best one counts for each, since what else the machine does only ever takes time.
 """

@@ -11,7 +11,12 @@ from urllib.parse import urlsplit
 from bioelx_bench.errors import MissingError, UsageError
 from bioelx_bench_llm.answers import Answer
 from bioelx_bench_llm.failures import CallError, explain
-from bioelx_bench_llm.litellm_setup import import_litellm, keep_off_proxies, register_unknown, use_own_http_client
+from bioelx_bench_llm.litellm_setup import (
+    import_litellm,
+    keep_off_proxies,
+    register_unknown,
+    use_own_http_client,
+)
 from bioelx_bench_llm.names import default_parameters, provider_of
 from bioelx_bench_llm.options import LlmOptions
 from bioelx_bench_llm.redaction import Redactor

@@ -26,6 +26,7 @@ BY_STATUS: Final[dict[int, tuple[str, Action]]] = {
     425: ("rate_limited", "retry"),
     429: ("rate_limited", "retry"),
 }
+NO_SERVER: Final = re.compile(r"cannot connect to host|connection refused|connection attempts failed", re.I)
 LONGEST_WAIT: Final = 3600.0
 SHOWN: Final = 300
 """Characters of an endpoint's message that an error shows."""
@@ -79,6 +80,8 @@ def explain(error: BaseException, redact: Redactor) -> CallError:
             word in str(error).lower() for word in ("connect", "disconnect", "peer", "closed", "reset")
         )
         return CallError("connection" if broken else "malformed", "retry", detail)
+    if NO_SERVER.search(str(error)):  # some of LiteLLM's providers give it a status of 500
+        return CallError("connection", "retry", detail)
     status = getattr(error, "status_code", None)
     if not isinstance(status, int):
         return CallError("malformed", "retry", detail)

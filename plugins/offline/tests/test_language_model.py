@@ -10,6 +10,8 @@ from typing import ClassVar
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+from bioelx_bench_llm.answers import Answer
+from bioelx_bench_llm.strategies.pointwise import probability_of_yes
 from bioelx_bench_offline import language_model_files
 from bioelx_bench_offline.language_model import LocalOptions, SmolLm2Options, make_ranker
 from bioelx_bench_offline.language_model_files import model_revision, ready_folder, smollm2_file
@@ -78,9 +80,7 @@ MENTIONS = (
 
 
 @pytest.mark.parametrize(("context", "candidate"), MENTIONS)
-def test_shared_starts_give_what_the_whole_prompt_gives(
-    scorer: Scorer, context: str, candidate: str
-) -> None:
+def test_shared_starts_give_what_the_whole_prompt_gives(scorer: Scorer, context: str, candidate: str) -> None:
     import torch
 
     messages = chat(context, candidate)
@@ -90,8 +90,8 @@ def test_shared_starts_give_what_the_whole_prompt_gives(
     with torch.inference_mode():
         whole = scorer._model(ids).logits[0, -1].float().log_softmax(-1)
     values, _ = whole.topk(20)
-    # Both ways multiply the same float32 numbers in another order; over 30 layers that moved a
-    # log-probability by less than 3e-5, while other tokens at a cut move it by some hundredths.
+    # Both ways add up the same float32 numbers in another order, over 30 layers: some 1e-5 of a logit of about
+    # 20. Other tokens at a cut, which this must tell from that, moved log-probabilities by up to 0.065.
     assert [v for _, v in shared.alternatives] == pytest.approx(values.tolist(), abs=2e-4)
     assert shared.prompt_tokens == ids.shape[1]
 
@@ -183,3 +183,54 @@ def test_declaring_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+CARD_PREFIX = (
+    "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct "
+    'provided. Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n'
+)
+CARD_SUFFIX = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
+"""What Qwen3-Reranker's model card puts around `<Instruct>: ...\\n<Query>: ...\\n<Document>: ...`."""
+STAND_IN_TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "<|im_start|>assistant\n{% if enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}"
+)
+"""What Qwen3's chat template does for a system and a user message."""
+
+
+def test_qwen3_reranker_is_asked_and_scored_as_its_card_says(
+    tmp_path: Path, environment: Environment, scorer: Scorer
+) -> None:
+    import torch
+
+    source = ready_folder(smollm2_file(), model_revision(smollm2_file()), environment)
+    folder = tmp_path / "Qwen3-Reranker-stand-in"
+    folder.mkdir()
+    for path in source.iterdir():
+        if path.name != "chat_template.jinja":
+            (folder / path.name).symlink_to(path.resolve())
+    (folder / "chat_template.jinja").write_text(STAND_IN_TEMPLATE)
+    options = LocalOptions(model=f"local:{folder}", fusion=0.0, device="cpu", dtype="float32")
+    ranker = make_ranker(options, environment)
+    assert ranker.identity()["strategy"] == "pointwise" and ranker.notes()["prompt"] == "qwen3-reranker"
+    (item,) = items(1)
+    (ranking,) = ranker.rank_many([item])
+    ranker.close()
+    found = {c.name: c.score for c in ranking.candidates}
+    mention, candidates = item
+    context = mention.document.text.replace("Herzinfarkt", "<mention>Herzinfarkt</mention>")
+    tokens = 0
+    for candidate in candidates:
+        body = (
+            "<Instruct>: Given a biomedical mention in its context, judge whether the document describes exactly "
+            f"the concept that the mention refers to\n<Query>: Herzinfarkt | Context: {context}\n"
+            f"<Document>: {candidate.name}"
+        )
+        text = CARD_PREFIX + body + CARD_SUFFIX
+        ids = scorer._tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
+        with torch.inference_mode():
+            logits = scorer._model(ids).logits[0, -1].float()
+        expected, _ = probability_of_yes(Answer(alternatives=scorer._likeliest(logits, 20)))
+        assert found[candidate.name] == pytest.approx(expected or 0.0, abs=1e-3)
+        tokens += ids.shape[1]
+    assert ranking.usage.calls == len(candidates) and ranking.usage.prompt_tokens == tokens
