@@ -75,13 +75,14 @@ def explain(error: BaseException, redact: Redactor) -> CallError:
     if name in {"ContextWindowExceededError", "ContentPolicyViolationError"}:
         kind = "too_long" if name.startswith("Context") else "refused"
         return CallError(kind, "give_up", detail)
+    if NO_SERVER.search(str(error)):  # some of LiteLLM's providers give it a status of 500
+        system = re.search(r"\[([^\[\]]+)\]\s*$", str(error))
+        return CallError("connection", "retry", redact(system[1])[:SHOWN] if system else "no connection")
     if name == "APIConnectionError":
         broken = any(
             word in str(error).lower() for word in ("connect", "disconnect", "peer", "closed", "reset")
         )
         return CallError("connection" if broken else "malformed", "retry", detail)
-    if NO_SERVER.search(str(error)):  # some of LiteLLM's providers give it a status of 500
-        return CallError("connection", "retry", detail)
     status = getattr(error, "status_code", None)
     if not isinstance(status, int):
         return CallError("malformed", "retry", detail)
