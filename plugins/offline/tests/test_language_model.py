@@ -10,8 +10,9 @@ from typing import ClassVar
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from bioelx_bench_llm.answers import Answer
-from bioelx_bench_llm.strategies.pointwise import probability_of_yes
+from bioelx_bench_llm.calls import Clock
+from bioelx_bench_llm.strategies.base import Question
+from bioelx_bench_llm.strategies.pointwise import pointwise_requests
 from bioelx_bench_offline import language_model_files
 from bioelx_bench_offline.language_model import LocalOptions, SmolLm2Options, make_ranker
 from bioelx_bench_offline.language_model_files import model_revision, ready_folder, smollm2_file
@@ -198,11 +199,9 @@ STAND_IN_TEMPLATE = (
 """What Qwen3's chat template does for a system and a user message."""
 
 
-def test_qwen3_reranker_is_asked_and_scored_as_its_card_says(
+def test_qwen3_reranker_is_asked_as_its_card_says(
     tmp_path: Path, environment: Environment, scorer: Scorer
 ) -> None:
-    import torch
-
     source = ready_folder(smollm2_file(), model_revision(smollm2_file()), environment)
     folder = tmp_path / "Qwen3-Reranker-stand-in"
     folder.mkdir()
@@ -210,27 +209,24 @@ def test_qwen3_reranker_is_asked_and_scored_as_its_card_says(
         if path.name != "chat_template.jinja":
             (folder / path.name).symlink_to(path.resolve())
     (folder / "chat_template.jinja").write_text(STAND_IN_TEMPLATE)
-    options = LocalOptions(model=f"local:{folder}", fusion=0.0, device="cpu", dtype="float32")
-    ranker = make_ranker(options, environment)
+    ranker = make_ranker(LocalOptions(model=f"local:{folder}"), environment)
     assert ranker.identity()["strategy"] == "pointwise" and ranker.notes()["prompt"] == "qwen3-reranker"
-    (item,) = items(1)
-    (ranking,) = ranker.rank_many([item])
-    ranker.close()
-    found = {c.name: c.score for c in ranking.candidates}
-    mention, candidates = item
+    (mention, candidates), *_ = items(1)
     context = mention.document.text.replace("Herzinfarkt", "<mention>Herzinfarkt</mention>")
+    flags = ranker.identity()["parameters"]["extra_body"]["chat_template_kwargs"]
+    requests = pointwise_requests(Question(mention, candidates, ranker._tools, Clock(1.0)))
     tokens = 0
-    for candidate in candidates:
-        body = (
-            "<Instruct>: Given a biomedical mention in its context, judge whether the document describes exactly "
-            f"the concept that the mention refers to\n<Query>: Herzinfarkt | Context: {context}\n"
-            f"<Document>: {candidate.name}"
+    for candidate, request in zip(candidates, requests, strict=True):
+        text = (
+            f"{CARD_PREFIX}<Instruct>: Given a biomedical mention in its context, judge whether the document "
+            f"describes exactly the concept that the mention refers to\n<Query>: Herzinfarkt | Context: {context}\n"
+            f"<Document>: {candidate.name}{CARD_SUFFIX}"
         )
-        text = CARD_PREFIX + body + CARD_SUFFIX
-        ids = scorer._tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
-        with torch.inference_mode():
-            logits = scorer._model(ids).logits[0, -1].float()
-        expected, _ = probability_of_yes(Answer(alternatives=scorer._likeliest(logits, 20)))
-        assert found[candidate.name] == pytest.approx(expected or 0.0, abs=1e-3)
-        tokens += ids.shape[1]
+        wanted = scorer._tokenizer(text, add_special_tokens=False)["input_ids"]
+        template = {**flags, "chat_template": STAND_IN_TEMPLATE}
+        found, cuts = scorer.tokens([dict(message) for message in request.messages], template)
+        assert found == wanted and scorer._tokenizer.decode(found[cuts[-1] :]).startswith("<Document>")
+        tokens += len(wanted)
+    (ranking,) = ranker.rank_many([(mention, candidates)])  # the flag reaches the template through LiteLLM
+    ranker.close()
     assert ranking.usage.calls == len(candidates) and ranking.usage.prompt_tokens == tokens
