@@ -109,6 +109,16 @@ class FusedRetriever:
         for place in (0, 1):
             self._only[place] += len(found[place] - found[1 - place])
 
+    def trained_on(self, texts: Sequence[str]) -> list[bool] | None:
+        """Whether either was trained on each text; None if neither says."""
+        flags = [
+            found
+            for retriever in self._retrievers
+            if (ask := getattr(retriever, "trained_on", None)) is not None
+            and (found := ask(texts)) is not None
+        ]
+        return [any(seen) for seen in zip(*flags, strict=True)] if flags else None
+
     def notes(self) -> Mapping[str, Any]:
         """How often the two agree, and each one's own notes."""
         notes: dict[str, Any] = {

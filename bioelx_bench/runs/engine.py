@@ -19,7 +19,7 @@ from typing import Any, Final
 import pyarrow.parquet as parquet
 from filelock import FileLock, Timeout
 
-from bioelx_bench.errors import BenchError
+from bioelx_bench.errors import BenchError, DataError
 from bioelx_bench.files import JsonLines, atomic_path, hash_json, write_json
 from bioelx_bench.records import Mention
 from bioelx_bench.runs.logs import candidates_of
@@ -196,27 +196,41 @@ class RunExecution:
         total = sum(1 for _ in self.parts())
         if sum(1 for _ in candidates.records()) == total:
             return
-        retriever, kb = self.loaded.retriever, self.loaded.kb
+        retriever = self.loaded.retriever
         with self.stage("index", sessions):
-            folder = self.index_folder()
-            retriever.open(kb, folder)
+            self.open_index()
         with self.stage("retrieve", sessions, retriever):
             retrieve(retriever, self.parts(), total, candidates, self.run.protocol, self.run.k, self.progress)
 
-    def index_folder(self) -> Path:
-        """The retriever's index of this knowledge base, built if it is not in the cache."""
-        retriever, kb = self.loaded.retriever, self.loaded.kb
-        key = hash_json(
+    def open_index(self) -> None:
+        """Open the retriever's index of this knowledge base; built if it is not there, once more if damaged."""
+        retriever, kb, cache = self.loaded.retriever, self.loaded.kb, self.loaded.environment.cache
+        key = self.index_key()
+
+        def build() -> Path:
+            return cache.build("indexes", key, lambda partial: retriever.index(kb, partial))
+
+        try:
+            retriever.open(kb, build())
+        except DataError as error:
+            if cache.find("indexes", key) is None:
+                raise
+            self.warnings.append(f"{error.what} ({error.where}): it was built again")
+            cache.discard("indexes", key)
+            retriever.open(kb, build())
+
+    def index_key(self) -> str:
+        """Key of the index in the cache."""
+        retriever = self.run.retriever
+        return hash_json(
             {
-                "kb": kb.sha256,
-                "retriever": self.run.retriever.declared.qualified_name,
-                "version": self.run.retriever.declared.plugin.version,
+                "kb": self.loaded.kb.sha256,
+                "retriever": retriever.declared.qualified_name,
+                "version": retriever.declared.plugin.version,
                 "model": self.run.retriever_model,
-                "identity": dict(retriever.index_identity()),
+                "identity": dict(self.loaded.retriever.index_identity()),
             }
-        )
-        cache = self.loaded.environment.cache
-        return cache.build("indexes", key[:32], lambda partial: retriever.index(kb, partial))
+        )[:32]
 
     def parts(self) -> Iterator[Mention]:
         """Every (part of a) mention that is searched, in order."""

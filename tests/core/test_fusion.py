@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bioelx_bench.cli.main import invoke
 from bioelx_bench.errors import UsageError
 from bioelx_bench.records import Candidate
-from bioelx_bench.retrievers.fusion import fuse, split_options
+from bioelx_bench.retrievers.fusion import FusedRetriever, fuse, split_options
 
 LISTS = st.lists(st.lists(st.sampled_from("ABCDEFGH"), unique=True), min_size=2, max_size=2)
 
@@ -100,3 +100,21 @@ def test_fusing_what_is_not_there(run_arguments: list[str], capsys: pytest.Captu
     assert "unknown retriever 'wrods'" in capsys.readouterr().err
     assert invoke([*arguments, "-R", "first=fused", "--ranker", "none"]) == 2
     assert "cannot fuse itself" in capsys.readouterr().err
+
+
+def test_a_fusion_was_trained_on_what_either_part_was() -> None:
+    class Part:
+        def __init__(self, known: set[str]) -> None:
+            self.known = known
+
+        def trained_on(self, texts: list[str]) -> list[bool] | None:
+            return [text in self.known for text in texts] if self.known else None
+
+    fused = object.__new__(FusedRetriever)
+    for parts, expected in (
+        ([Part({"a"}), Part({"b"})], [True, True, False]),
+        ([Part({"a"}), object()], [True, False, False]),
+        ([Part(set()), object()], None),
+    ):
+        fused._retrievers = parts  # type: ignore[assignment]
+        assert fused.trained_on(["a", "b", "c"]) == expected

@@ -94,6 +94,23 @@ def test_batch_size_and_the_like_do_not_change_the_run(
     assert other["run_id"] != first["run_id"]
 
 
+def test_a_damaged_index_is_built_again_and_said(
+    run_arguments: list[str], cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = run([*run_arguments, "-R", "size=5"], capsys)
+    damaged = 0
+    for index in (cache / "indexes").glob("*/postings.json"):
+        index.write_text(index.read_text()[:-10])
+        damaged += 1
+    assert damaged
+    arguments = [*run_arguments, "-R", "size=5", "--output", str(cache / "other runs")]
+    assert invoke(arguments) == 0
+    captured = capsys.readouterr()
+    assert "the index of words is damaged" in captured.err
+    assert "built again" in captured.err
+    assert json.loads(captured.out)["scores"] == first["scores"]
+
+
 def test_the_sapbert_protocol_counts_rows_and_parts(
     run_arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from bioelx_bench import hookimpl
 from bioelx_bench.declarations import RankerSpec, RetrieverSpec
+from bioelx_bench.errors import DataError
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.options import Options, runtime_field
 from bioelx_bench.protocols import Environment, SequentialRanker
@@ -58,7 +59,11 @@ class WordRetriever:
 
     def open(self, kb: KnowledgeBase, folder: Path) -> None:
         self.kb = kb
-        self.postings = json.loads((folder / "postings.json").read_text())
+        path = folder / "postings.json"
+        try:
+            self.postings = json.loads(path.read_text())
+        except ValueError as error:
+            raise DataError("the index of words is damaged", where=path, why=str(error)) from error
 
     def search(self, mentions: Sequence[Mention], k: int, unit: Unit = "concept") -> list[list[Candidate]]:
         time.sleep(self.options.pause)
