@@ -13,6 +13,10 @@ from typing import Any, Final
 OWN_HTTP_CLIENT: Final = "EXPERIMENTAL_OPENAI_BASE_LLM_HTTP_HANDLER"
 """LiteLLM's switch that sends `openai/` models through its own HTTP client, as most other providers go."""
 
+UNKNOWN: Final = "unknown to LiteLLM; entered by bioelx-bench, without a price that means anything"
+NOMINAL_PRICE: Final = 1e-12
+"""US dollars a token of an unknown model. It is never shown: at 0 LiteLLM would look for the reason at every call."""
+
 
 def import_litellm() -> Any:
     """Import LiteLLM without its look-up of prices on the network and its talk on stderr."""
@@ -35,22 +39,22 @@ def use_own_http_client() -> None:
 
 
 def register_unknown(litellm: Any, model: str, provider: str) -> bool:
-    """Give a model that LiteLLM does not know an entry without a price, since it keeps no failed look-ups.
+    """Give a model that LiteLLM does not know an entry in its table, since it keeps no failed look-ups.
 
     Returns:
         Whether the model was unknown; then what LiteLLM says of its price means nothing.
     """
     known = litellm.model_cost.get(model)
     if known is not None:
-        return bool(known.get("metadata", {}).get("notes") == UNKNOWN)
+        return bool((known.get("metadata") or {}).get("notes") == UNKNOWN)
     try:
         litellm.get_model_info(model)
     except Exception:  # LiteLLM raises a bare Exception for a model that is not mapped
         litellm.register_model(
             {
                 model: {
-                    "input_cost_per_token": 0.0,
-                    "output_cost_per_token": 0.0,
+                    "input_cost_per_token": NOMINAL_PRICE,
+                    "output_cost_per_token": NOMINAL_PRICE,
                     "litellm_provider": provider,
                     "metadata": {"notes": UNKNOWN},
                 }
@@ -58,9 +62,6 @@ def register_unknown(litellm: Any, model: str, provider: str) -> bool:
         )
         return True
     return False
-
-
-UNKNOWN: Final = "unknown to LiteLLM; entered by bioelx-bench without a price"
 
 
 def keep_off_proxies(host: str) -> None:

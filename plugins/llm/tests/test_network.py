@@ -103,12 +103,14 @@ def test_qwen3_is_asked_not_to_think(make: Any, provider: str) -> None:
 
 def test_an_unknown_model_has_no_price_and_a_known_one_keeps_its_own(make: Any) -> None:
     with Running() as server:
-        ranker = make(model="openai/some-model-of-mine", api_base=server.base, strategy="listwise")
-        list(ranker.rank_many(items(1)))
-        endpoint = ranker._endpoint
-        assert os.environ[OWN_HTTP_CLIENT] == "true" and not endpoint._priced
-        endpoint.base = "http://models.example.org/v1"
-        assert endpoint._cost(None, 10, 10) is None  # not nothing: nobody knows
+        for number in range(2):  # the second one finds the entry of the first
+            ranker = make(model="openai/some-model-of-mine", api_base=server.base, strategy="listwise")
+            (ranking,) = ranker.rank_many(items(1, candidates=5 + number))
+            assert ranking.usage.calls == 1 and ranking.usage.cost_usd == 0  # on this machine
+            endpoint = ranker._endpoint
+            assert os.environ[OWN_HTTP_CLIENT] == "true" and not endpoint._priced
+            endpoint.base = "http://models.example.org/v1"
+            assert endpoint._cost(None, 10, 10) is None  # not nothing: nobody knows
         known = make(model="openai/gpt-4o-mini", api_base=server.base, strategy="listwise")
         list(known.rank_many(items(1)))
         assert known._endpoint._priced
