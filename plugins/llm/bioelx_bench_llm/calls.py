@@ -12,6 +12,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from tenacity.wait import wait_random_exponential
 
 from bioelx_bench.errors import BenchError, MissingError
+from bioelx_bench_llm.advice import how_to_start
 from bioelx_bench_llm.answers import Answer, Answers
 from bioelx_bench_llm.endpoint import Endpoint
 from bioelx_bench_llm.failures import CallError, Failed
@@ -129,6 +130,8 @@ class Caller:
         except CallError as error:
             if error.action == "stop":
                 raise self._stopped(error) from None
+            if error.kind == "connection" and not self.meter.answered:
+                raise self._no_server(error) from None
             return Failed(error.kind, error.detail)
         self._answers.put({key: answer})
         return answer
@@ -191,6 +194,16 @@ class Caller:
                 where="-K max_cost",
                 mend=f"raise max_cost; {CONTINUE}",
             )
+
+    def _no_server(self, error: CallError) -> MissingError:
+        """The error that ends a run when nothing was there from the start; a server that goes away is waited for."""
+        endpoint = self.endpoint
+        return MissingError(
+            f"no server answers for {endpoint.model}",
+            where=endpoint.base or endpoint.model,
+            why=error.detail,
+            mend=f"{how_to_start(endpoint.model, endpoint.base, error.kind)}; {CONTINUE}",
+        )
 
     def _stopped(self, error: CallError) -> BenchError:
         """The error that ends a run because no call can succeed."""

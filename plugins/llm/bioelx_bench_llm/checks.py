@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from bioelx_bench.errors import BenchError
 from bioelx_bench.protocols import Check, Environment
+from bioelx_bench_llm.advice import how_to_start
 from bioelx_bench_llm.answers import Answer
-from bioelx_bench_llm.endpoint import Endpoint, import_litellm, is_loopback
+from bioelx_bench_llm.endpoint import Endpoint
 from bioelx_bench_llm.failures import CallError
+from bioelx_bench_llm.litellm_setup import import_litellm
 from bioelx_bench_llm.loop import Loop
 from bioelx_bench_llm.names import default_strategy, provider_of
 from bioelx_bench_llm.options import LlmOptions
@@ -61,11 +62,17 @@ async def ask_once(endpoint: Endpoint, strategy: str) -> Check:
         return judge(await endpoint.ask(request, request.forms[0], SECONDS), strategy, place)
     except CallError as error:
         if error.action != "downgrade" or len(request.forms) == 1:
-            return Check("llm endpoint", "failed", f"{place}: {error}", how_to_start(endpoint, error))
+            return failed(endpoint, place, error)
     try:
         return judge(await endpoint.ask(request, request.forms[1], SECONDS), strategy, place)
     except CallError as error:
-        return Check("llm endpoint", "failed", f"{place}: {error}", how_to_start(endpoint, error))
+        return failed(endpoint, place, error)
+
+
+def failed(endpoint: Endpoint, place: str, error: CallError) -> Check:
+    """What a call that gave no answer says of the endpoint."""
+    mend = how_to_start(endpoint.model, endpoint.base, error.kind)
+    return Check("llm endpoint", "failed", f"{place}: {error}", mend)
 
 
 def judge(answer: Answer, strategy: str, place: str) -> Check:
@@ -78,23 +85,3 @@ def judge(answer: Answer, strategy: str, place: str) -> Check:
             "use -K strategy=listwise, or a server that gives them (vLLM; llama.cpp's server)",
         )
     return Check("llm endpoint", "ok", f"{place} answers")
-
-
-def how_to_start(endpoint: Endpoint, error: CallError) -> str:
-    """The command that starts a server there, or mends the key."""
-    if error.kind in {"unauthorised", "forbidden"}:
-        return "set the provider's key in its variable, or name another with -K api_key_env=NAME"
-    provider, name = provider_of(endpoint.model), endpoint.model.partition("/")[2]
-    if not is_loopback(endpoint.base):
-        return "check the address, the model's name and the network"
-    port = urlsplit(endpoint.base or "").port or 80
-    if provider.startswith("ollama"):
-        return f"ollama serve, and once: ollama pull {name}"
-    if provider in {"hosted_vllm", "vllm"}:
-        return f"vllm serve {name} --port {port}"
-    if provider == "infinity":
-        return f"infinity_emb v2 --model-id {name} --port {port}"
-    return (
-        f"llama-server -m FILE.gguf --port {port} (llama.cpp), or vllm serve {name} --port {port}, "
-        "or --ranker local:FILE.gguf without any server"
-    )

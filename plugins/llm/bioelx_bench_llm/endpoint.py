@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 from collections.abc import Mapping
@@ -12,6 +11,12 @@ from urllib.parse import urlsplit
 from bioelx_bench.errors import MissingError, UsageError
 from bioelx_bench_llm.answers import Answer
 from bioelx_bench_llm.failures import CallError, explain
+from bioelx_bench_llm.litellm_setup import (
+    import_litellm,
+    keep_off_proxies,
+    register_unknown,
+    use_own_http_client,
+)
 from bioelx_bench_llm.names import default_parameters, provider_of
 from bioelx_bench_llm.options import LlmOptions
 from bioelx_bench_llm.redaction import Redactor
@@ -31,6 +36,9 @@ LOCAL_DEFAULTS: Final[Mapping[str, str]] = {
 }
 """Where providers that run on the user's machine listen by default."""
 
+OPENAI_COMPATIBLE: Final = frozenset({"openai", "hosted_vllm"})
+"""Providers for servers of the user's own whose model names LiteLLM mostly does not know."""
+
 BASE_VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "ollama": ("OLLAMA_API_BASE",),
     "ollama_chat": ("OLLAMA_API_BASE",),
@@ -40,17 +48,6 @@ BASE_VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "infinity": ("INFINITY_API_BASE",),
     "openai": ("OPENAI_BASE_URL", "OPENAI_API_BASE"),
 }
-
-
-def import_litellm() -> Any:
-    """Import LiteLLM without its look-up of prices on the network and its talk on stderr."""
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    logging.getLogger("LiteLLM").setLevel(logging.CRITICAL)
-    import litellm
-
-    litellm.suppress_debug_info = True
-    litellm.telemetry = False
-    return litellm
 
 
 def resolve_base(options: LlmOptions) -> str | None:
@@ -112,6 +109,7 @@ class Endpoint:
         self._provider = provider
         self._key: str | None = None
         self._litellm: Any = None
+        self._priced = True
         if provider is None and not options.replay_only:
             self._key = resolve_key(options)
             if offline and not is_loopback(self.base):
@@ -162,9 +160,15 @@ class Endpoint:
     async def prepare(self) -> Any:
         """Import LiteLLM, before any time limit starts, and register a model of this process with it."""
         if self._litellm is None:
-            self._litellm = import_litellm()
+            self._litellm = litellm = import_litellm()
             if self._provider is not None:
-                self._provider.register(self._litellm)
+                self._provider.register(litellm)
+            elif self.base is not None:
+                if is_loopback(self.base):
+                    keep_off_proxies(urlsplit(self.base).hostname or "")
+                if provider_of(self.model) in OPENAI_COMPATIBLE:
+                    use_own_http_client()
+                    self._priced = not register_unknown(litellm, self.model, provider_of(self.model))
         return self._litellm
 
     def _common(self, timeout: float) -> dict[str, Any]:
@@ -238,6 +242,8 @@ class Endpoint:
             return (prompt * (options.input_price or 0) + completion * (options.output_price or 0)) / 1e6
         if self._provider is not None or is_loopback(self.base):
             return 0.0
+        if not self._priced:
+            return None
         cost = getattr(response, "_hidden_params", {}).get("response_cost")
         return float(cost) if isinstance(cost, int | float) else None
 

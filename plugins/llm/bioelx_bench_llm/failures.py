@@ -26,6 +26,7 @@ BY_STATUS: Final[dict[int, tuple[str, Action]]] = {
     425: ("rate_limited", "retry"),
     429: ("rate_limited", "retry"),
 }
+NO_SERVER: Final = re.compile(r"cannot connect to host|connection refused|connection attempts failed", re.I)
 LONGEST_WAIT: Final = 3600.0
 SHOWN: Final = 300
 """Characters of an endpoint's message that an error shows."""
@@ -74,6 +75,9 @@ def explain(error: BaseException, redact: Redactor) -> CallError:
     if name in {"ContextWindowExceededError", "ContentPolicyViolationError"}:
         kind = "too_long" if name.startswith("Context") else "refused"
         return CallError(kind, "give_up", detail)
+    if NO_SERVER.search(str(error)):  # some of LiteLLM's providers give it a status of 500
+        system = re.search(r"\[([^\[\]]+)\]\s*$", str(error))
+        return CallError("connection", "retry", redact(system[1])[:SHOWN] if system else "no connection")
     if name == "APIConnectionError":
         broken = any(
             word in str(error).lower() for word in ("connect", "disconnect", "peer", "closed", "reset")

@@ -158,7 +158,7 @@ class LlmRanker:
 
     @property
     def _title(self) -> str:
-        return f"Asking {self._options.model}"
+        return f"Asking {self._options.model.removeprefix('local:')}"
 
     def _outcomes(self, items: Iterable[Item], bar: Task, go_on: Callable[[], bool]) -> Iterator[Outcome]:
         """Keep enough mentions under way to fill every slot, and yield what becomes of each.
@@ -214,11 +214,11 @@ class LlmRanker:
         return self._options.repeats if self._strategy == "listwise" else 1
 
     def _note(self, seconds: float) -> str:
-        """The end of the progress line: calls a second, tokens and money."""
+        """The end of the progress line: calls a second, tokens and, where something was paid, money."""
         meter = self._tools.caller.meter
         tokens = meter.prompt_tokens + meter.completion_tokens
         shown = f"{meter.answered / max(seconds, 1e-9):.1f} calls/s, {tokens / 1000:.1f}k tokens"
-        return shown if meter.unpriced else f"{shown}, ${meter.paid_usd:.4f}"
+        return f"{shown}, ${meter.paid_usd:.4f}" if meter.paid_usd else shown
 
     def close(self) -> None:
         """Close connections, the model and the cache."""

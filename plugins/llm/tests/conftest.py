@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bioelx_bench_llm.litellm_setup import OWN_HTTP_CLIENT
 from bioelx_bench_llm.options import LlmOptions
 from bioelx_bench_llm.ranker import LlmRanker
 
@@ -28,10 +29,11 @@ def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
         "OPENAI_BASE_URL",
         "OPENAI_API_BASE",
         "OLLAMA_API_BASE",
-        "HTTP_PROXY",
-        "http_proxy",
+        *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", OWN_HTTP_CLIENT),
+        *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
     ):
-        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "")  # so that what the code under test sets is taken back as well
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture

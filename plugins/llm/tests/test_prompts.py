@@ -25,12 +25,12 @@ VALUES: dict[str, Any] = {
 CARD = Card("apoplexy", ("stroke", "CVA"), ("T047",), "A sudden event.")
 
 
-def test_pointwise_puts_the_candidate_in_the_last_paragraph() -> None:
-    for name in ("pointwise", "qwen3-reranker"):
+def test_pointwise_puts_the_candidate_in_the_last_paragraph_or_line() -> None:
+    for name, mark in (("pointwise", "\n\n"), ("qwen3-reranker", "\n<Document>")):
         prompt = load_prompt(name, "pointwise")
         one, two = (prompt.messages({**VALUES, "candidate": Card(n)}) for n in ("first", "second"))
         assert one[0] == two[0]
-        assert one[1]["content"].rpartition("\n\n")[0] == two[1]["content"].rpartition("\n\n")[0] != ""
+        assert one[1]["content"].rpartition(mark)[0] == two[1]["content"].rpartition(mark)[0] != ""
 
 
 def test_a_card_shows_everything() -> None:

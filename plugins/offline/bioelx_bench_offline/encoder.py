@@ -177,7 +177,8 @@ def write_tokenizer(pieces: Pieces, folder: Path, positions: int) -> None:
         pair=f"{begin} $A {end} {end} $B {end}",
         special_tokens=[(begin, pieces.begin), (end, pieces.end)],
     )
-    fast = PreTrainedTokenizerFast(
+    untyped: Any = PreTrainedTokenizerFast
+    fast = untyped(
         tokenizer_object=tokenizer,
         bos_token=begin,
         eos_token=end,

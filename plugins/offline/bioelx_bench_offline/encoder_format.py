@@ -141,7 +141,7 @@ def parse(data: bytes) -> PackedEncoder:
     *sizes, epsilon, block = reader.values("7ifi")
     if block != BLOCK or not all(0 < size < MAX_COUNT for size in sizes):
         raise damaged(f"impossible sizes {sizes}, blocks of {block}")
-    shape = Shape(*sizes[:7], epsilon)
+    shape = Shape(*[*sizes[:7], epsilon])
     if shape.hidden % BLOCK or shape.feed_forward % BLOCK or shape.hidden % shape.heads:
         raise damaged(f"sizes {sizes} do not divide into blocks and heads")
     pieces = parse_pieces(reader, shape.vocabulary)

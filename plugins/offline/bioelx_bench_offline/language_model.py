@@ -18,6 +18,8 @@ from bioelx_bench_offline.language_model_files import model_revision, ready_fold
 from bioelx_bench_offline.names import PREFIX
 
 EMBEDDED: Final = "local:smollm2"
+COMPUTED: Final = 2
+"""Changes whenever the same model would give other answers, so that kept ones are not taken for them."""
 
 
 class LocalOptions(LlmOptions):
@@ -62,7 +64,7 @@ def make_ranker(options: LocalOptions, environment: Environment) -> LlmRanker:
             handler.close()
 
     provider = LocalProvider(
-        name=f"local_{revision[:12]}",
+        name=f"local{COMPUTED}_{revision[:12]}",
         model="smollm2" if options.model == EMBEDDED else source.name,
         revision=revision,
         make_handler=make_handler,

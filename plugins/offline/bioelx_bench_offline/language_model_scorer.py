@@ -1,10 +1,14 @@
 """A causal language model that computes what prompts have in common once.
 
-A prompt is split into segments at places that follow from its text alone: before the last message, and before
-the last paragraph of that message, where a pointwise prompt names its candidate. The keys and values of each
-start of a prompt are kept for a while, so that the candidates of a mention share those of its context, and all
-mentions those of the instruction. Since the split does not depend on what was computed before, nor on other
-prompts, an answer is the same whatever was asked earlier and after a resume.
+A prompt is cut at places that follow from its text alone: before the last message, and before the last paragraph of
+that message (its last line, where it has one paragraph), where a pointwise prompt names its candidate. The keys
+and values of each start of a prompt are kept for a while, so that the candidates of a mention share those of its
+context, and all mentions those of the instruction.
+
+The whole prompt is turned into tokens at once and cut between two of them. Pieces of text by themselves would
+give other tokens at the cuts (two line ends are one token at the end of a text, and two before a word), so that
+the answer would not be that of the whole prompt. Since the cuts do not depend on what was computed before, nor on
+other prompts, an answer is the same whatever was asked earlier and after a resume.
 """
 
 from __future__ import annotations
@@ -12,7 +16,6 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,7 +71,7 @@ class Scorer:
             use_safetensors=True,
         )
         self._model = model.to(self._device).eval()
-        self._starts: OrderedDict[tuple[str, ...], Any] = OrderedDict()
+        self._starts: OrderedDict[tuple[int, ...], Any] = OrderedDict()
 
     def generate(
         self,
@@ -90,17 +93,16 @@ class Scorer:
             seed: Seed of the sampling.
             template: More arguments of the chat template.
         """
-        segments = self.segments(messages, template or {})
+        ids, cuts = self.tokens(messages, template or {})
         with self._torch.inference_mode():
-            past = self._past(tuple(segments[:-1]))
-            shared = past.get_seq_length() if past is not None else 0
-            last = self._ids(segments[-1])
+            past = self._past(ids, cuts)
             if max_tokens == 1:
-                output = self._model(last, past_key_values=past, use_cache=True, logits_to_keep=1)
+                rest = self._tensor(ids[cuts[-1] :] if cuts else ids)
+                output = self._model(rest, past_key_values=past, use_cache=True, logits_to_keep=1)
                 logits = output.logits[0, -1].float()
                 tokens = [int(logits.argmax())]
             else:
-                logits, tokens = self._continue(segments, past, max_tokens, temperature, seed)
+                logits, tokens = self._continue(ids, past, max_tokens, temperature, seed)
         alternatives = self._likeliest(logits, top)
         stopped = tokens and tokens[-1] in self._ends()
         text = self._tokenizer.decode(tokens, skip_special_tokens=True)
@@ -109,58 +111,57 @@ class Scorer:
             first=self._tokenizer.decode(tokens[:1]),
             alternatives=alternatives,
             finish="stop" if stopped else "length",
-            prompt_tokens=shared + last.shape[1],
+            prompt_tokens=len(ids),
             completion_tokens=len(tokens),
         )
 
-    def segments(self, messages: list[dict[str, Any]], template: dict[str, Any]) -> list[str]:
-        """The prompt's text, split where prompts may begin to differ."""
+    def tokens(self, messages: list[dict[str, Any]], template: dict[str, Any]) -> tuple[list[int], list[int]]:
+        """The prompt's tokens, and how many of them stand before each place where prompts may begin to differ."""
         text = self._tokenizer.apply_chat_template(
             messages, tokenize=False, add_generation_prompt=True, **template
         )
-        content = str(messages[-1]["content"]).strip()
-        at = text.rfind(content) if content else -1
-        if at < 0:
-            return [text]
-        paragraph = content.rfind("\n\n")
-        cuts = [0, at, *([at + paragraph + 2] if paragraph > 0 else []), len(text)]
-        return [text[a:b] for a, b in pairwise(cuts) if b > a]
+        fast = self._tokenizer.is_fast  # others do not say where a token ends; then nothing is shared
+        coded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=fast)
+        ids: list[int] = coded["input_ids"]
+        ends = [end for _, end in coded["offset_mapping"]] if fast else []
+        before = (sum(end <= place for end in ends) for place in places_to_cut(text, messages))
+        return ids, sorted({count for count in before if 0 < count < len(ids)})
 
-    def _ids(self, text: str) -> Any:
-        coded = self._tokenizer(text, add_special_tokens=False, return_tensors="pt")
-        return coded["input_ids"].to(self._device)
+    def _tensor(self, ids: list[int]) -> Any:
+        return self._torch.tensor([ids], device=self._device)
 
-    def _past(self, start: tuple[str, ...]) -> Any:
-        """A copy of the keys and values of a start of a prompt, computed unless kept; None for no start."""
-        if not start:
+    def _past(self, ids: list[int], cuts: list[int]) -> Any:
+        """A copy of the keys and values of the tokens before the last cut, computed unless kept; None without."""
+        if not cuts:
             return None
+        start = tuple(ids[: cuts[-1]])
         kept = self._starts.get(start)
         if kept is None:
-            before = self._past(start[:-1])
-            ids = self._ids(start[-1])
-            kept = self._model(ids, past_key_values=before, use_cache=True, logits_to_keep=1).past_key_values
+            before = self._past(ids, cuts[:-1])
+            rest = self._tensor(ids[cuts[-2] if len(cuts) > 1 else 0 : cuts[-1]])
+            kept = self._model(rest, past_key_values=before, use_cache=True, logits_to_keep=1).past_key_values
             self._starts[start] = kept
             if len(self._starts) > STARTS_KEPT:
                 self._starts.popitem(last=False)
         self._starts.move_to_end(start)
-        for length in range(1, len(start)):  # what a start builds on is kept at least as long
-            if start[:length] in self._starts:
-                self._starts.move_to_end(start[:length])
+        for cut in cuts[:-1]:  # what a start builds on is kept at least as long
+            if start[:cut] in self._starts:
+                self._starts.move_to_end(start[:cut])
         return copy.deepcopy(kept)
 
     def _continue(
-        self, segments: list[str], past: Any, max_tokens: int, temperature: float, seed: int
+        self, ids: list[int], past: Any, max_tokens: int, temperature: float, seed: int
     ) -> tuple[Any, list[int]]:
         """Generate; returns the logits of the first token and all tokens."""
-        ids = self._torch.cat([self._ids(segment) for segment in segments], dim=1)
+        prompt = self._tensor(ids)
         sampling = (
             {"do_sample": True, "temperature": temperature} if temperature > 0 else {"do_sample": False}
         )
         with self._torch.random.fork_rng(devices=[]):
             self._torch.manual_seed(seed)
             output = self._model.generate(
-                ids,
-                attention_mask=self._torch.ones_like(ids),
+                prompt,
+                attention_mask=self._torch.ones_like(prompt),
                 past_key_values=past,
                 max_new_tokens=max_tokens,
                 output_logits=True,
@@ -168,7 +169,7 @@ class Scorer:
                 pad_token_id=self._tokenizer.pad_token_id or self._tokenizer.eos_token_id,
                 **sampling,
             )
-        return output.logits[0][0].float(), output.sequences[0, ids.shape[1] :].tolist()
+        return output.logits[0][0].float(), output.sequences[0, len(ids) :].tolist()
 
     def _likeliest(self, logits: Any, top: int) -> tuple[tuple[str, float], ...]:
         if top <= 0:
@@ -182,6 +183,17 @@ class Scorer:
         ends = self._model.generation_config.eos_token_id
         found = set(ends) if isinstance(ends, list) else {ends}
         return {*found, self._tokenizer.eos_token_id} - {None}
+
+
+def places_to_cut(text: str, messages: list[dict[str, Any]]) -> list[int]:
+    """Places in a prompt's text: where its last message begins, and that message's last paragraph or line."""
+    content = str(messages[-1]["content"]).strip()
+    at = text.rfind(content) if content else -1
+    if at < 0:
+        return []
+    mark = "\n\n" if "\n\n" in content else "\n"
+    last = content.rfind(mark)
+    return [at, *([at + last + len(mark)] if last > 0 else [])]
 
 
 def choose_device(device: str) -> str:

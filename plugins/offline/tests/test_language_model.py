@@ -10,6 +10,9 @@ from typing import ClassVar
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+from bioelx_bench_llm.calls import Clock
+from bioelx_bench_llm.strategies.base import Question
+from bioelx_bench_llm.strategies.pointwise import pointwise_requests
 from bioelx_bench_offline import language_model_files
 from bioelx_bench_offline.language_model import LocalOptions, SmolLm2Options, make_ranker
 from bioelx_bench_offline.language_model_files import model_revision, ready_folder, smollm2_file
@@ -69,24 +72,43 @@ def test_an_answer_does_not_depend_on_what_was_asked_before(scorer: Scorer) -> N
     assert first == [alternatives(scorer, *t) for t in texts]
 
 
-def test_shared_starts_give_what_the_whole_prompt_gives(scorer: Scorer) -> None:
+MENTIONS = (
+    ("He had a stroke.", "cerebrovascular accident"),
+    ("Der Patient litt an einem Herzinfarkt …", "Myokardinfarkt"),
+    ("彼は脳卒中を患った。", "脳卒中"),
+    ("У него инсульт", "  инсульт"),
+)
+
+
+@pytest.mark.parametrize(("context", "candidate"), MENTIONS)
+def test_shared_starts_give_what_the_whole_prompt_gives(scorer: Scorer, context: str, candidate: str) -> None:
     import torch
 
-    messages = chat("He had a stroke.", "cerebrovascular accident")
+    messages = chat(context, candidate)
     shared = scorer.generate(messages, max_tokens=1, top=20)
-    ids = torch.cat([scorer._ids(s) for s in scorer.segments(messages, {})], dim=1)
+    text = scorer._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    ids = scorer._tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
     with torch.inference_mode():
         whole = scorer._model(ids).logits[0, -1].float().log_softmax(-1)
     values, _ = whole.topk(20)
-    assert [v for _, v in shared.alternatives] == pytest.approx(values.tolist(), abs=1e-3)
+    # Both ways add up the same float32 numbers in another order, over 30 layers: some 1e-5 of a logit of about
+    # 20. Other tokens at a cut, which this must tell from that, moved log-probabilities by up to 0.065.
+    assert [v for _, v in shared.alternatives] == pytest.approx(values.tolist(), abs=2e-4)
     assert shared.prompt_tokens == ids.shape[1]
 
 
-def test_the_prompt_is_split_before_the_candidate(scorer: Scorer) -> None:
-    one, two = (scorer.segments(chat("A stroke.", name), {}) for name in ("stroke", "fever"))
-    assert len(one) == 3 and one[:2] == two[:2] and one[2] != two[2]
-    assert "".join(one).count("A stroke.") == 1
-    assert scorer.segments([{"role": "user", "content": ""}], {})
+def test_the_prompt_is_cut_before_the_candidate(scorer: Scorer) -> None:
+    (one, cuts), (two, again) = (scorer.tokens(chat("A stroke.", name), {}) for name in ("stroke", "fever"))
+    assert len(cuts) == 2 and cuts == again
+    assert one[: cuts[1]] == two[: cuts[1]] and one != two
+    assert scorer._tokenizer.decode(one[: cuts[1]]).endswith("Context: A stroke.\n\n")
+    assert scorer.tokens([{"role": "user", "content": ""}], {})[0]
+
+
+def test_a_message_of_one_paragraph_is_cut_before_its_last_line(scorer: Scorer) -> None:
+    messages = [{"role": "user", "content": "<Query>: stroke\n<Document>: apoplexy"}]
+    ids, cuts = scorer.tokens(messages, {})
+    assert scorer._tokenizer.decode(ids[: cuts[-1]]).endswith("<Query>: stroke\n")
 
 
 def test_longer_answers_are_generated(scorer: Scorer) -> None:
@@ -162,3 +184,49 @@ def test_declaring_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+CARD_PREFIX = (
+    "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct "
+    'provided. Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n'
+)
+CARD_SUFFIX = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
+"""What Qwen3-Reranker's model card puts around `<Instruct>: ...\\n<Query>: ...\\n<Document>: ...`."""
+STAND_IN_TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "<|im_start|>assistant\n{% if enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}"
+)
+"""What Qwen3's chat template does for a system and a user message."""
+
+
+def test_qwen3_reranker_is_asked_as_its_card_says(
+    tmp_path: Path, environment: Environment, scorer: Scorer
+) -> None:
+    source = ready_folder(smollm2_file(), model_revision(smollm2_file()), environment)
+    folder = tmp_path / "Qwen3-Reranker-stand-in"
+    folder.mkdir()
+    for path in source.iterdir():
+        if path.name != "chat_template.jinja":
+            (folder / path.name).symlink_to(path.resolve())
+    (folder / "chat_template.jinja").write_text(STAND_IN_TEMPLATE)
+    ranker = make_ranker(LocalOptions(model=f"local:{folder}"), environment)
+    assert ranker.identity()["strategy"] == "pointwise" and ranker.notes()["prompt"] == "qwen3-reranker"
+    (mention, candidates), *_ = items(1)
+    context = mention.document.text.replace("Herzinfarkt", "<mention>Herzinfarkt</mention>")
+    flags = ranker.identity()["parameters"]["extra_body"]["chat_template_kwargs"]
+    requests = pointwise_requests(Question(mention, candidates, ranker._tools, Clock(1.0)))
+    tokens = 0
+    for candidate, request in zip(candidates, requests, strict=True):
+        text = (
+            f"{CARD_PREFIX}<Instruct>: Given a biomedical mention in its context, judge whether the document "
+            f"describes exactly the concept that the mention refers to\n<Query>: Herzinfarkt | Context: {context}\n"
+            f"<Document>: {candidate.name}{CARD_SUFFIX}"
+        )
+        wanted = scorer._tokenizer(text, add_special_tokens=False)["input_ids"]
+        template = {**flags, "chat_template": STAND_IN_TEMPLATE}
+        found, cuts = scorer.tokens([dict(message) for message in request.messages], template)
+        assert found == wanted and scorer._tokenizer.decode(found[cuts[-1] :]).startswith("<Document>")
+        tokens += len(wanted)
+    (ranking,) = ranker.rank_many([(mention, candidates)])  # the flag reaches the template through LiteLLM
+    ranker.close()
+    assert ranking.usage.calls == len(candidates) and ranking.usage.prompt_tokens == tokens

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from bioelx_bench_llm.options import LlmOptions
+from bioelx_bench_llm.options import LlmOptions, Qwen3RerankerOptions
 from bioelx_bench_llm.ranker import LlmRanker
 from bioelx_bench_offline.language_model_files import model_revision, ready_folder
 from language_model_samples import items, model_environment, require_model
@@ -99,6 +99,19 @@ def test_llama_cpp_server(tmp_path: Path) -> None:
         assert rank(base, "smollm2", "setwise", tmp_path) == ({"ok"}, {}, {"logprobs"})
         statuses, _, forms = rank(base, "smollm2", "listwise", tmp_path)
         assert "failed" not in statuses and forms == {"json_object_schema"}
+        assert_asked_as_a_reranker(base, tmp_path)
+
+
+def assert_asked_as_a_reranker(base: str, folder: Path) -> None:
+    """The alias of the preset `bioelx` over HTTP; this server runs one model, whatever name it is asked for."""
+    options = Qwen3RerankerOptions(api_base=base, strategy="pointwise", timeout=120, concurrency=2)
+    ranker = LlmRanker(options, model_environment(folder / "reranker"))
+    (item,) = items(1)
+    (ranking,) = ranker.rank_many([item])
+    notes = ranker.notes()
+    ranker.close()
+    assert notes["prompt"] == "qwen3-reranker" and set(notes["answer_forms"]) == {"logprobs"}
+    assert ranking.usage.calls == 3 and set(ranking.fallbacks) <= {"undecided"}
 
 
 def test_transformers_serve(tmp_path: Path) -> None:
