@@ -303,10 +303,7 @@ def finish(request: TrainingRequest, encoder: NameEncoder, tokenizer: Any, repor
     if settings.lora_rank:
         shrink_adapter(model)
         model.peft_config["default"].base_model_name_or_path = request.model
-        model.save_pretrained(output, save_embedding_layers=False)  # "auto" would ask the Hub for the base model
-    else:
-        model.save_pretrained(output)
-        tokenizer.save_pretrained(output)
+    save_model(model, tokenizer, output, adapter=bool(settings.lora_rank))
     work = output / WORK_FOLDER
     report["seen_aliases"] = write_seen(trained_texts(request.kb, work / "pairs.npy"), output)
     write_json(
