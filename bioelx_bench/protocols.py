@@ -51,6 +51,8 @@ class Retriever(Protocol):
     An optional method `notes() -> Mapping[str, JSON value]` says what a reader of the result must know, such as
     languages without an analyzer. Whole numbers are counts since the retriever was made and are added up over a
     run; other values must not depend on which mentions were searched, since a resumed run keeps the last ones.
+    An optional attribute `options` holds the options it works with, where a model brings values of its own for those
+    that nobody gave; they are recorded and identify the run.
     """
 
     @property

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import Field, field_validator
+from pydantic import BaseModel, Field, field_validator
 
 from bioelx_bench.errors import BenchError, UsageError
-from bioelx_bench.options import Options, load_object, validate_options
+from bioelx_bench.options import Options, identity_options, load_object, validate_options
 from bioelx_bench.protocols import Environment, Retriever
 from bioelx_bench.records import Candidate, Mention, Unit
 
@@ -63,6 +63,11 @@ class FusedRetriever:
     def model_revision(self) -> str:
         """Both retrievers' revisions."""
         return "+".join(retriever.model_revision or "none" for retriever in self._retrievers)
+
+    def identity(self) -> Mapping[str, Any]:
+        """The options both work with, models' own values among them."""
+        options = {p: getattr(r, "options", None) for p, r in zip(PLACES, self._retrievers, strict=True)}
+        return {p: identity_options(o) for p, o in options.items() if isinstance(o, BaseModel)}
 
     def index_identity(self) -> Mapping[str, Any]:
         """Both retrievers' identities; weights and `k_rrf` do not touch the indexes."""

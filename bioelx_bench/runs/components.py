@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -41,6 +41,14 @@ class ResolvedComponent:
         """Load the factory and make the component."""
         factory = load_object(self.declared.spec.factory, f"{self.requested!r}")
         return factory(self.options, environment)
+
+    def settled(self, component: object) -> ResolvedComponent:
+        """This with the options the made component works with, where it says so by an attribute `options`.
+
+        A model may bring values of its own for options that nobody gave.
+        """
+        options = getattr(component, "options", None)
+        return replace(self, options=options) if isinstance(options, type(self.options)) else self
 
     def identity(self) -> dict[str, Any]:
         """What of it a run's id depends on, without the model."""

@@ -212,7 +212,7 @@ def load_run(
         data={s.subset: s.sha256 for s in subsets},
         limit=plan.limit,
         kb=dict(kb.describe()),
-        retriever=plan.retriever,
+        retriever=plan.retriever.settled(retriever),
         retriever_model=retriever.model_revision,
         retriever_identity=identity_of(retriever),
         ranker=plan.ranker,

@@ -14,6 +14,7 @@ from bioelx_bench.protocols import Environment
 
 MODELS: Final[Mapping[str, str]] = {
     "e5-small": "bioelx_bench_offline.encoder:model_folder",
+    "sapbert-x-mini": "bioelx_bench_offline.adapters:sapbert_x_mini",
     "smollm2": "bioelx_bench_offline.language_model_files:smollm2_model",
 }
 """Import path of `(environment) -> Path` for each model, so that naming one loads only its own module."""
@@ -25,7 +26,7 @@ def model_sources() -> list[ModelSourceSpec]:
     return [
         ModelSourceSpec(
             name="offline",
-            summary="Models embedded in PyPI wheels, for machines without a model hub",
+            summary="Models inside packages, for machines without a model hub",
             factory="bioelx_bench_offline.plugin:locate",
             models=tuple(MODELS),
         )
@@ -60,8 +61,8 @@ def presets() -> list[PresetSpec]:
         PresetSpec(
             name="bioelx-mini",
             summary="The reference combination in small: embedded encoder and language model, no network",
-            retriever="sapbert",
-            retriever_options={"model": "offline:e5-small", "pooling": "mean"},
+            retriever="sapbert-x",
+            retriever_options={"model": "offline:sapbert-x-mini"},
             ranker="smollm2",
             ranker_options={"strategy": "pointwise"},
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from logging import ERROR
 from typing import TYPE_CHECKING, Any, Final
 
 from bioelx_bench.errors import BenchError, DataError, MissingError
@@ -51,8 +52,8 @@ def check_is_encoder(files: ModelFiles) -> None:
             where=files.folder / "config.json",
             why=f"it is a {', '.join(map(str, wrong)) or 'decoder'}; a retriever needs a vector for each token that "
             "sees the whole name",
-            mend="-R model=cambridgeltl/SapBERT-UMLS-2020AB-all-lang-from-XLMR, or -R model=offline:e5-small "
-            "-R pooling=mean",
+            mend="-R model=cambridgeltl/SapBERT-UMLS-2020AB-all-lang-from-XLMR, or "
+            "-R model=offline:sapbert-x-mini",
         )
 
 
@@ -99,7 +100,8 @@ def load_whole(files: ModelFiles) -> torch.nn.Module:
             why=f"{missing[0]} and others would be left random",
             mend="get the model's files again, or name the right folder",
         )
-    return model
+    loaded: torch.nn.Module = model
+    return loaded
 
 
 def merge_adapter(model: torch.nn.Module, folder: Path) -> torch.nn.Module:
@@ -108,10 +110,24 @@ def merge_adapter(model: torch.nn.Module, folder: Path) -> torch.nn.Module:
     Raises:
         DataError: The adapter does not fit the base.
     """
-    from peft import PeftModel
+    from peft import PeftModel, get_peft_model_state_dict
 
+    whole: Any = model
+    if getattr(whole, "pooler", None) is not None:
+        whole.pooler = None  # no pooling here reads it, and training leaves it out of adapters
     try:
-        adapted: Any = PeftModel.from_pretrained(model, str(folder), local_files_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what they are about is checked below
+            adapted: Any = PeftModel.from_pretrained(whole, str(folder), local_files_only=True)
+        wanted = get_peft_model_state_dict(adapted, save_embedding_layers=False)  # "auto" asks the Hub
+        missing = sorted(set(wanted) - stored_keys(folder))
+        if missing:
+            raise DataError(
+                f"the adapter does not fill the model that it names: {len(missing)} weights are missing",
+                where=folder,
+                why=f"{missing[0]} and others would be left without effect",
+                mend="get the adapter's files again",
+            )
         merged: torch.nn.Module = adapted.merge_and_unload(safe_merge=True)
     except (ValueError, RuntimeError, KeyError, TypeError, OSError) as error:
         raise DataError(
@@ -120,6 +136,17 @@ def merge_adapter(model: torch.nn.Module, folder: Path) -> torch.nn.Module:
             why=str(error).strip().splitlines()[0],
         ) from error
     return merged
+
+
+def stored_keys(folder: Path) -> set[str]:
+    """Names of the weights in an adapter's folder."""
+    from safetensors import safe_open
+
+    found: set[str] = set()
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, framework="pt") as weights:
+            found.update(weights.keys())
+    return found
 
 
 def load_tokenizer(files: ModelFiles) -> Any:
@@ -150,11 +177,12 @@ def load_tokenizer(files: ModelFiles) -> Any:
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
     """Keep transformers' loading bars and reports off the terminal; what matters is checked here."""
-    from transformers.utils import logging as hf_logging
+    from transformers.utils import logging
 
+    hf_logging: Any = logging  # its functions have no annotations
     bars, level = hf_logging.is_progress_bar_enabled(), hf_logging.get_verbosity()
     hf_logging.disable_progress_bar()
-    hf_logging.set_verbosity(logging.ERROR)
+    hf_logging.set_verbosity(ERROR)
     try:
         yield
     finally:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from bioelx_bench.aliases.seen import FILE_NAME as SEEN_FILE
 from bioelx_bench.errors import DataError, MissingError, at
 from bioelx_bench.files import hash_file
 from bioelx_bench.models import resolve_model
@@ -28,6 +29,12 @@ PATTERNS: Final = (
     "*.model",
 )
 """The files that decide what a model computes; others in its folder (README, optimiser state) do not."""
+
+ENCODING_FILE: Final = "encoding.json"
+"""How the model wants strings to be encoded (`own_encoding`). Its values become options, which identify a run."""
+
+FETCHED: Final = (*PATTERNS, ENCODING_FILE, SEEN_FILE)
+"""The files of a model on the Hub that are fetched."""
 
 TOKENIZER_FILES: Final = (
     "tokenizer.json",
@@ -90,7 +97,7 @@ def hub_folder(reference: str, revision: str | None, offline: bool) -> tuple[Pat
     try:
         folder = Path(
             snapshot_download(
-                reference, revision=revision, local_files_only=offline, allow_patterns=list(PATTERNS)
+                reference, revision=revision, local_files_only=offline, allow_patterns=list(FETCHED)
             )
         )
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
@@ -101,7 +108,7 @@ def hub_folder(reference: str, revision: str | None, offline: bool) -> tuple[Pat
             why="--offline forbids connections" if offline else str(error).strip().splitlines()[0],
             mend=f"hf download {reference}{pinned} on a machine with a connection (older: huggingface-cli "
             "download), or name its folder with -R model=FOLDER, or take the embedded encoder with "
-            "-R model=offline:e5-small -R pooling=mean",
+            "-R model=offline:sapbert-x-mini",
         ) from error
     return folder, folder.name
 

@@ -40,7 +40,7 @@ class EncodingOptions(Options):
 class DenseOptions(EncodingOptions):
     """Options that `sapbert` and `sapbert-x` share."""
 
-    model: str = Field(description="id on the Hub, folder, or offline:e5-small")
+    model: str = Field(description="id on the Hub, folder, or offline:sapbert-x-mini")
     revision: str | None = Field(None, description="commit, tag or branch on the Hub")
     lowercase: Lowercase = Field(
         "names",
@@ -64,7 +64,7 @@ class SapBertOptions(DenseOptions):
 
     model: str = Field(
         "cambridgeltl/SapBERT-UMLS-2020AB-all-lang-from-XLMR",
-        description="id on the Hub, folder, or offline:e5-small",
+        description="id on the Hub, folder, or offline:sapbert-x-mini",
     )
 
 
@@ -72,6 +72,6 @@ class SapBertXOptions(DenseOptions):
     """Alias-enriched SapBERT: cosine of CLS vectors."""
 
     model: str = Field(
-        "bioelx-nlp/bioelx_retriever", description="id on the Hub, folder, or offline:e5-small"
+        "bioelx-nlp/bioelx_retriever", description="id on the Hub, folder, or offline:sapbert-x-mini"
     )
     normalize: bool = Field(True, description="scale vectors to length 1, so that the product is the cosine")

@@ -16,6 +16,7 @@ from bioelx_bench_sapbert.distinct import NameStrings, name_strings
 from bioelx_bench_sapbert.embeddings import Embeddings
 from bioelx_bench_sapbert.locating import ModelFiles, locate_model
 from bioelx_bench_sapbert.options import DenseOptions
+from bioelx_bench_sapbert.own_encoding import fill_in, unlike_training
 
 if TYPE_CHECKING:
     from bioelx_bench.kb.store import KnowledgeBase
@@ -31,7 +32,7 @@ class DenseRetriever:
     """Finds concepts whose names' vectors have the greatest product with the mention's."""
 
     def __init__(self, options: DenseOptions, environment: Environment) -> None:
-        self.options = options
+        self.given = options
         self.environment = environment
         self._kb: KnowledgeBase | None = None
         self._strings: NameStrings | None = None
@@ -42,7 +43,12 @@ class DenseRetriever:
     @cached_property
     def files(self) -> ModelFiles:
         """The model's files."""
-        return locate_model(self.options.model, self.environment, self.options.revision)
+        return locate_model(self.given.model, self.environment, self.given.revision)
+
+    @cached_property
+    def options(self) -> DenseOptions:
+        """The options as given, and for the others what the model's `encoding.json` asks for, or the defaults."""
+        return fill_in(self.given, self.files)
 
     @cached_property
     def dtype(self) -> str:
@@ -147,6 +153,8 @@ class DenseRetriever:
     def notes(self) -> Mapping[str, Any]:
         """What the result records: engine, exactness, precision and memory repairs."""
         notes: dict[str, Any] = {"model": self.files.reference, "model_revision": self.files.revision}
+        if different := unlike_training(self.options, self.files):
+            notes["options_unlike_training"] = different
         if self._embeddings is not None:
             manifest = self._embeddings.manifest
             notes["vectors"] = {

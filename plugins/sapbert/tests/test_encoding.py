@@ -190,7 +190,7 @@ def test_a_model_that_is_not_here_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(MissingError) as caught:
         locate_model("bioelx-nlp/no_such_model", environment)
     assert "hf download bioelx-nlp/no_such_model" in str(caught.value)
-    assert "offline:e5-small" in str(caught.value)
+    assert "offline:sapbert-x-mini" in str(caught.value)
     with pytest.raises(MissingError, match="no model folder"):
         locate_model(str(tmp_path / "nowhere"), environment)
 
@@ -240,4 +240,26 @@ def test_an_adapter_is_merged_into_its_base(tmp_path: Path) -> None:
     assert adapted.files.revision.endswith("+" + plain.files.revision)
     (folder / "adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": None}))
     with pytest.raises(DataError, match="which model it adapts"):
+        load(folder, tmp_path)
+
+
+def test_an_adapter_that_lacks_weights_is_refused_not_left_without_effect(tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+    from safetensors.torch import load_file, save_file
+
+    base = tiny_encoder()
+    model = get_peft_model(
+        AutoModel.from_pretrained(base), LoraConfig(r=4, target_modules=["query", "dense"])
+    )
+    folder = tmp_path / "adapter"
+    model.peft_config["default"].base_model_name_or_path = str(base)
+    model.save_pretrained(folder)
+    weights = load_file(folder / "adapter_model.safetensors")
+    without_pooler = {name: value for name, value in weights.items() if "pooler" not in name}
+    assert len(without_pooler) < len(weights)
+    save_file(without_pooler, folder / "adapter_model.safetensors")
+    load(folder, tmp_path)
+    without_pooler.pop(next(name for name in without_pooler if "query" in name))
+    save_file(without_pooler, folder / "adapter_model.safetensors")
+    with pytest.raises(DataError, match="1 weights are missing"):
         load(folder, tmp_path)

@@ -79,7 +79,8 @@ def command_line(
     model: str, kb: str, output: Path, pairs: list[str] | tuple[str, ...], dev: list[Path] | tuple[Path, ...]
 ) -> str:
     """The command that repeats this training, with folders by their last name."""
-    parts = ["bioelx-bench", "train", "sapbert-x", "--model", model, "--kb", kb, "--output", output.name]
+    parts = ["bioelx-bench", "train", "sapbert-x", "--model", model, "--kb", Path(kb).name, "--output"]
+    parts += [output.name]
     parts += [part for pair in pairs for part in ("--set", pair)]
     parts += [part for file in dev for part in ("--dev", file.name)]
     return shlex.join(parts)

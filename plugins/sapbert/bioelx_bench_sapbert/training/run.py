@@ -20,6 +20,7 @@ from bioelx_bench.files import hash_file, hash_json, write_json
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.models import resolve_model
 from bioelx_bench.protocols import Environment
+from bioelx_bench_sapbert.locating import ENCODING_FILE
 from bioelx_bench_sapbert.training.batches import PairCollator, PairDataset
 from bioelx_bench_sapbert.training.card import write_card
 from bioelx_bench_sapbert.training.development import (
@@ -306,12 +307,13 @@ def finish(request: TrainingRequest, encoder: NameEncoder, tokenizer: Any, repor
     work = output / WORK_FOLDER
     report["seen_aliases"] = write_seen(trained_texts(request.kb, work / "pairs.npy"), output)
     write_json(
-        output / "encoding.json",
+        output / ENCODING_FILE,
         {
             "pooling": settings.pooling,
             "lowercase": settings.lowercase,
             "max_length": settings.max_length,
             "prefix": settings.prefix,
+            "normalize": True,
         },
     )
     weights = sorted(output.glob("*.safetensors"))
