@@ -19,6 +19,7 @@ import pyarrow as pa
 from bioelx_bench_sapbert.training.pairs import PairRules, write_pairs
 
 from bioelx_bench.kb.store import BATCH_ROWS, KbManifest, KnowledgeBase
+from bioelx_bench.kb.writer import CONCEPTS_SCHEMA, DEFINITIONS_SCHEMA, NAMES_SCHEMA
 
 LANGUAGES = ["en", "de", "es", "fr", "ja"]
 
@@ -32,15 +33,17 @@ def write_kb(folder: Path, concepts: int) -> KnowledgeBase:
     total = int(offsets[-1])
     np.save(folder / "name_offsets.npy", offsets)
     np.save(folder / "name_concepts.npy", np.repeat(np.arange(concepts, dtype=np.int32), sizes))
-    schema = pa.schema(
-        [("text", pa.string()), ("language", pa.int16()), ("source", pa.int16()), ("preferred", pa.bool_())]
-    )
+    np.save(folder / "concept_numbers.npy", np.arange(concepts, dtype=np.int32))
+    for name, other in (("concepts", CONCEPTS_SCHEMA), ("definitions", DEFINITIONS_SCHEMA)):
+        with pa.OSFile(str(folder / f"{name}.arrow"), "wb") as file, pa.ipc.new_file(file, other) as writer:
+            writer.write_table(other.empty_table())  # pairs need neither
+    schema = NAMES_SCHEMA
     with pa.OSFile(str(folder / "names.arrow"), "wb") as file, pa.ipc.new_file(file, schema) as writer:
         for start in range(0, total, BATCH_ROWS):
             rows = min(BATCH_ROWS, total - start)
             text = pa.array([f"Name of {n:x} disease" for n in generator.integers(0, 1 << 40, rows).tolist()])
             language = pa.array(generator.integers(0, len(LANGUAGES), rows).astype(np.int16))
-            zeros, false = pa.array(np.zeros(rows, dtype=np.int16)), pa.array(np.zeros(rows, dtype=bool))
+            zeros, false = pa.array(np.zeros(rows, dtype=np.int32)), pa.array(np.zeros(rows, dtype=bool))
             writer.write_batch(pa.record_batch([text, language, zeros, false], schema=schema))
     manifest = KbManifest(
         name="synthetic",
