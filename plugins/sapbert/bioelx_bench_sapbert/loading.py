@@ -118,7 +118,9 @@ def merge_adapter(model: torch.nn.Module, folder: Path) -> torch.nn.Module:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what they are about is checked below
             adapted: Any = PeftModel.from_pretrained(whole, str(folder), local_files_only=True)
-        missing = sorted(set(get_peft_model_state_dict(adapted)) - stored_keys(folder))
+        missing = sorted(
+            set(get_peft_model_state_dict(adapted, save_embedding_layers=False)) - stored_keys(folder)
+        )
         if missing:
             raise DataError(
                 f"the adapter does not fill the model that it names: {len(missing)} weights are missing",

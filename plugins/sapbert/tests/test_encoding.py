@@ -190,7 +190,7 @@ def test_a_model_that_is_not_here_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(MissingError) as caught:
         locate_model("bioelx-nlp/no_such_model", environment)
     assert "hf download bioelx-nlp/no_such_model" in str(caught.value)
-    assert "offline:e5-small" in str(caught.value)
+    assert "offline:sapbert-x-mini" in str(caught.value)
     with pytest.raises(MissingError, match="no model folder"):
         locate_model(str(tmp_path / "nowhere"), environment)
 
