@@ -78,12 +78,14 @@ def fetch_aliases(
                     raise DataError(
                         f"no alias of {name} is left",
                         where=output,
-                        why=", ".join(f"{k} {v}" for k, v in all_counts.items()) or "it is empty",
+                        why=", ".join(f"{k} {v}" for k, v in all_counts.items() if v) or "it is empty",
                         mend="check the languages, the crosswalk and the rules (--clean key=value)",
                     )
-    record["languages"] = languages_of(output)
-    record["sha256"] = hash_file(output)
-    write_json(record_path(output), record)
+                record["languages"] = languages_of(temporary)
+                record["sha256"] = hash_file(temporary)
+                write_json(
+                    record_path(output), record
+                )  # before the table appears, which is the sign of success
     source.close()
     return record
 

@@ -5,14 +5,18 @@ import gzip
 import io
 import json
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bioelx_bench.aliases.records import Alias
 from bioelx_bench.aliases.sources import wikidata_dump
+from bioelx_bench.aliases.sources.dump_lines import Lines, look_through, read_ahead
 from bioelx_bench.aliases.sources.options import DumpOptions
 from bioelx_bench.aliases.sources.wikidata_dump import make_dump
 from bioelx_bench.cache import Cache
@@ -159,3 +163,74 @@ def test_a_cut_off_or_missing_dump_is_an_error_that_keeps_what_was_read(
     file.write_bytes(data[: len(data) // 2])
     with pytest.raises(DataError, match="damaged or cut off"):
         list(make_dump(DumpOptions(file=str(file), threads=1), environment))
+
+
+LINES = st.lists(
+    st.sampled_from(
+        [
+            b'{"id":"Q1","claims":{"P2892":[]}},',
+            b'{"id":"Q2"},',
+            b'  {"id":"Q3","claims":{"P2892": 1}} , ',
+            b'{"id":"Q4","claims":{"P28921":[]}},',
+            b'{"P2892" cut off',
+            b'"P2892"},',
+            b"{},",
+            b"",
+            b"[",
+            b"]",
+            b",",
+            b"{}}",
+            b'{"P486":1,"P2892":2}',
+            b"\xff\xfe{}",
+        ]
+    ),
+    max_size=12,
+)
+
+
+@given(LINES, st.sampled_from([b"\n", b"\r\n"]))
+def test_looking_through_a_block_is_looking_at_each_line(lines: list[bytes], ending: bytes) -> None:
+    block = ending.join(lines)
+    marks = (b'"P2892"', b'"P486"')
+    counted = malformed = 0
+    marked = []
+    for line in block.split(b"\n"):
+        bare = line.strip().rstrip(b",")
+        if len(bare) < 3:
+            continue
+        counted += 1
+        if not (bare.startswith(b"{") and bare.endswith(b"}")):
+            malformed += 1
+        elif any(mark in bare for mark in marks):
+            marked.append(bare)
+    assert look_through(block, marks, 0, len(block)) == Lines(counted, malformed, marked)
+    inner = look_through(b"{xx}\n" + block + b'\n{"P486":1}', marks, 5, 5 + len(block))
+    assert inner == Lines(counted, malformed, marked)
+
+
+def test_reading_ahead_gives_all_blocks_passes_errors_on_and_stops() -> None:
+    blocks = iter([b"a", b"b", b"c", b""])
+    assert list(read_ahead(lambda: next(blocks))) == [b"a", b"b", b"c"]
+
+    def failing() -> bytes:
+        raise OSError("cut off")
+
+    with pytest.raises(OSError, match="cut off"):
+        next(read_ahead(failing))
+    threads = threading.active_count()
+    endless = read_ahead(lambda: b"x")
+    assert next(endless) == b"x"
+    endless.close()
+    assert threading.active_count() == threads
+
+
+@pytest.mark.parametrize("kind", ["json.gz", "json.bz2"])
+def test_compressed_standard_input_is_refused(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    class Stream:
+        buffer = io.BytesIO(PACK[kind](CONTENT))
+
+    monkeypatch.setattr(sys, "stdin", Stream())
+    with pytest.raises(UsageError, match="compressed"):
+        list(make_dump(DumpOptions(file="-"), environment))

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bioelx_bench.aliases import fetch as fetch_module
 from bioelx_bench.aliases.cleaning import CleaningOptions, clean, wrong_script
 from bioelx_bench.aliases.crosswalk import read_crosswalk
 from bioelx_bench.aliases.enrich import add_aliases
@@ -19,6 +20,7 @@ from bioelx_bench.aliases.sources.options import BabelonOptions, HubOptions, Obo
 from bioelx_bench.aliases.sources.tables import make_babelon, make_hub, make_obo, make_table
 from bioelx_bench.cli.main import invoke
 from bioelx_bench.errors import DataError, MissingError, UsageError
+from bioelx_bench.files import hash_file
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.protocols import Environment
 from bioelx_bench.scoring.surface import normalise
@@ -97,6 +99,29 @@ def test_items_of_several_concepts_are_dropped_or_kept(tmp_path: Path, environme
         rules = CleaningOptions(drop_ambiguous_items=drop)
         record = fetch_aliases(Source(), "x", {}, rules, tmp_path / f"{drop}.parquet", environment)
         assert record["counts"]["kept"] == kept
+
+
+def test_an_interrupted_fetch_leaves_no_table_without_its_record(
+    tmp_path: Path, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = write(tmp_path / "in.tsv", "cui\tlang\tname", "C0000001\tde\tKopfschmerz")
+    output = tmp_path / "o.parquet"
+
+    def stopped(path: Path, value: object) -> None:
+        raise KeyboardInterrupt
+
+    def fetch() -> None:
+        source = make_table(TableOptions(file=table), environment)
+        fetch_aliases(source, "table", {}, CleaningOptions(), output, environment)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fetch_module, "write_json", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            fetch()
+    assert {p.name for p in tmp_path.iterdir()} - {"cache"} == {"in.tsv"}
+    fetch()
+    record = json.loads((tmp_path / "o.parquet.json").read_text())
+    assert record["sha256"] == hash_file(output)
 
 
 def test_nothing_left_is_an_error_that_counts(tmp_path: Path, environment: Environment) -> None:

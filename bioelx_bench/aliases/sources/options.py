@@ -59,7 +59,9 @@ class DumpOptions(WikidataOptions):
     """Options of `wikidata-dump`."""
 
     file: str = Field(description="JSON dump: .json, .json.gz, .json.bz2, or - for standard input.")
-    threads: int = runtime_field(0, ge=0, description="Threads that decompress; 0: one for each processor.")
+    threads: int = runtime_field(
+        0, ge=0, description="Threads that decompress bz2; 0: one for each processor."
+    )
 
 
 class HubOptions(LanguageOptions):

@@ -71,10 +71,9 @@ class IvfSearch:
         import faiss
 
         self._embeddings = embeddings
+        flags = faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY
         try:
-            self._index: Any = faiss.read_index(
-                str(folder / FILE), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY
-            )
+            index: Any = faiss.read_index(str(folder / FILE), flags)
         except RuntimeError as error:
             raise DataError(
                 "the approximate index is damaged",
@@ -82,6 +81,7 @@ class IvfSearch:
                 why=str(error).strip().splitlines()[-1],
                 mend="remove its folder; the next run builds it again",
             ) from error
+        self._index = index
         if (self._index.ntotal, self._index.d) != (len(embeddings), embeddings.dimension):
             raise DataError("the approximate index does not belong to these vectors", where=folder / FILE)
         self._index.nprobe = min(nprobe, self._index.nlist)

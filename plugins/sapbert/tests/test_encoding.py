@@ -218,6 +218,7 @@ def test_revision_names_what_matters(tmp_path: Path) -> None:
 
 def test_an_adapter_is_merged_into_its_base(tmp_path: Path) -> None:
     from peft import LoraConfig, get_peft_model
+    from safetensors.torch import load_file, save_file
 
     base = tiny_encoder()
     model = get_peft_model(
@@ -238,6 +239,10 @@ def test_an_adapter_is_merged_into_its_base(tmp_path: Path) -> None:
     plain = load(base, tmp_path)
     assert np.abs(vectors - plain.encode(TEXTS)).max() > 1e-3
     assert adapted.files.revision.endswith("+" + plain.files.revision)
+    weights = load_file(folder / "adapter_model.safetensors")
+    save_file(dict(list(weights.items())[:-1]), folder / "adapter_model.safetensors")
+    with pytest.raises(DataError, match="do not fill it: 1 are missing"):
+        load(folder, tmp_path)
     (folder / "adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": None}))
     with pytest.raises(DataError, match="which model it adapts"):
         load(folder, tmp_path)
@@ -261,5 +266,5 @@ def test_an_adapter_that_lacks_weights_is_refused_not_left_without_effect(tmp_pa
     load(folder, tmp_path)
     without_pooler.pop(next(name for name in without_pooler if "query" in name))
     save_file(without_pooler, folder / "adapter_model.safetensors")
-    with pytest.raises(DataError, match="1 weights are missing"):
+    with pytest.raises(DataError, match="do not fill it: 1 are missing"):
         load(folder, tmp_path)

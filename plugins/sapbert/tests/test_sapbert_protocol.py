@@ -72,9 +72,9 @@ def test_figures_are_those_of_sapberts_evaluation(
     scores = json.loads(captured.out)["scores"]
     kb = KnowledgeBase.open(folder)
     concepts = kb.name_concepts
-    dictionary = [(kb.name_text(row), kb.concept_id(int(concepts[row]))) for row in range(kb.name_count)]
+    dictionary = {kb.concept_id(c): np.flatnonzero(concepts == c) for c in range(len(kb))}
     encoder = PlainEncoder(embedded_encoder(), "mean")
-    names = encoder.encode([name.lower() for name, _ in dictionary])
+    names = encoder.encode([kb.name_text(row).lower() for row in range(kb.name_count)])
     assert np.isfinite(names).all()
     hits = 0.0
     for language in LANGUAGES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,11 @@ from bioelx_bench_sapbert.training.settings import Pooling, TrainingSettings
 Chunk = Mapping[str, torch.Tensor]
 
 LORA_TARGETS: Final = "all-linear"
+
+CPU_PASS_COST: Final = 48
+GPU_PASS_COST: Final = 16_384
+"""Tokens that take as long as a pass through the model costs beside its tokens: on a CPU adding up every weight's
+gradient (54 to 81 were measured, `benchmarks/training`), on a GPU starting kernels (an estimate, not measured)."""
 
 
 class NameEncoder(nn.Module):
@@ -60,25 +66,36 @@ class NameEncoder(nn.Module):
 
 
 class Tokens:
-    """Turns names into chunks: normalised, cut to `max_length` tokens, sorted by length, padded to the chunk."""
+    """Turns names into chunks: normalised, cut to `max_length` tokens, sorted by length, padded to the chunk.
 
-    def __init__(self, tokenizer: Any, settings: TrainingSettings) -> None:
+    Args:
+        tokenizer: The model's tokenizer.
+        settings: Lowercasing, prefix, length and the greatest chunk.
+        pass_cost: Tokens that take as long to encode as a further pass through the model costs.
+    """
+
+    def __init__(self, tokenizer: Any, settings: TrainingSettings, pass_cost: int = CPU_PASS_COST) -> None:
         self.tokenizer = tokenizer
         self.lowercase = settings.lowercase
         self.prefix = settings.prefix
         self.max_length = settings.max_length
         self.chunk_names = settings.chunk_names
         self.padding = int(tokenizer.pad_token_id or 0)
+        self.pass_cost = pass_cost
 
     def chunks(self, names: Sequence[str]) -> tuple[list[dict[str, torch.Tensor]], torch.Tensor]:
-        """Chunks of `chunk_names` names, and the place in the batch of each of their rows."""
+        """Chunks of at most `chunk_names` names, and the place in the batch of each of their rows."""
         texts = [self.prefix + (n.lower() if self.lowercase else n) for n in names]
         ids = self.tokenizer(texts, truncation=True, max_length=self.max_length)["input_ids"]
         order = sorted(range(len(ids)), key=lambda i: (len(ids[i]), i))
-        chunks = [
-            self.pad([ids[i] for i in order[at : at + self.chunk_names]])
-            for at in range(0, len(order), self.chunk_names)
-        ]
+        chunks = []
+        start = 0
+        for end in chunk_ends([len(ids[i]) for i in order], self.pass_cost):
+            step = self.chunk_names or end - start
+            chunks += [
+                self.pad([ids[i] for i in order[at : min(at + step, end)]]) for at in range(start, end, step)
+            ]
+            start = end
         return chunks, torch.tensor(order)
 
     def pad(self, ids: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
@@ -87,6 +104,31 @@ class Tokens:
         rows = torch.tensor([[*row, *[self.padding] * (longest - len(row))] for row in ids])
         lengths = torch.tensor([len(row) for row in ids])
         return {"input_ids": rows, "attention_mask": (torch.arange(longest) < lengths[:, None]).long()}
+
+
+def chunk_ends(lengths: Sequence[int], pass_cost: int) -> list[int]:
+    """Where chunks end so that padded tokens and passes through the model cost least together.
+
+    Args:
+        lengths: Tokens of each name, in ascending order.
+        pass_cost: What a chunk costs beside its tokens, in tokens.
+    """
+    if not lengths:
+        return []
+    edges = [i for i in range(1, len(lengths)) if lengths[i] != lengths[i - 1]] + [len(lengths)]
+    starts = [0, *edges[:-1]]
+    best, came_from = [0], [0]
+    for last, end in enumerate(edges):
+        width = lengths[end - 1]
+        costs = [best[i] + pass_cost + width * (end - starts[i]) for i in range(last + 1)]
+        best.append(min(costs))
+        came_from.append(costs.index(best[-1]))
+    ends = []
+    at = len(edges)
+    while at:
+        ends.append(edges[at - 1])
+        at = came_from[at]
+    return ends[::-1]
 
 
 def load_base(reference: str, folder: Path | None, *, offline: bool) -> tuple[nn.Module, Any]:
@@ -136,7 +178,19 @@ def prepare_model(model: Any, settings: TrainingSettings) -> nn.Module:
             lora_dropout=0.0,
             bias="none",
         )
-        adapted: nn.Module = get_peft_model(model, config)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # about names between peft and transformers
+            adapted: nn.Module = get_peft_model(model, config)
         return adapted
     whole: nn.Module = model
     return whole
+
+
+def save_model(model: Any, tokenizer: Any, folder: Path, *, adapter: bool) -> None:
+    """Write a trained model with its tokenizer, or an adapter alone, in Hugging Face's form."""
+    with quiet_transformers():
+        if adapter:
+            model.save_pretrained(folder, save_embedding_layers=False)  # none is trained
+            return
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)

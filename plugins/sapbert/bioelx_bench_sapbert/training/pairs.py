@@ -163,11 +163,14 @@ def write_pairs(kb: KnowledgeBase, rules: PairRules, path: Path) -> npt.NDArray[
     """
     with atomic_path(path) as temporary:
         count = 0
+        concepts: set[int] = set()
         with temporary.open("wb") as file:
             file.write(header(0))
             for block in make_pairs(kb, rules):
                 file.write(block.tobytes())
                 count += len(block)
+                if len(concepts) < 2:
+                    concepts.update(np.unique(kb.name_concepts[block[:, 0]])[:2].tolist())
             file.seek(0)
             file.write(header(count))
         if not count:
@@ -178,14 +181,14 @@ def write_pairs(kb: KnowledgeBase, rules: PairRules, path: Path) -> npt.NDArray[
                 + (", ".join(rules.languages) or "any language"),
                 mend="bioelx-bench kb add-aliases adds names",
             )
+        if len(concepts) < 2:
+            raise DataError(
+                f"all pairs are of one concept ({kb.concept_id(concepts.pop())})",
+                where=kb.folder,
+                why="without a second concept there is no negative to learn from",
+                mend="train on a knowledge base with more concepts",
+            )
     pairs: npt.NDArray[np.int32] = np.load(path, mmap_mode="r", allow_pickle=False)
-    if len(np.unique(kb.name_concepts[pairs[: 1 << 20, 0]])) < 2:
-        raise DataError(
-            f"all pairs are of one concept ({kb.concept_id(int(kb.name_concepts[pairs[0, 0]]))})",
-            where=kb.folder,
-            why="without a second concept there is no negative to learn from",
-            mend="train on a knowledge base with more concepts",
-        )
     return pairs
 
 

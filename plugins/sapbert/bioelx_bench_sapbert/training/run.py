@@ -7,16 +7,15 @@ import os
 import shutil
 import time
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
-from transformers import TrainerCallback
+from transformers import PrinterCallback, TrainerCallback
 
 from bioelx_bench.aliases.seen import write_seen
-from bioelx_bench.errors import DataError, MissingError, UsageError
+from bioelx_bench.errors import BenchError, DataError, MissingError, UsageError
 from bioelx_bench.files import hash_file, hash_json, write_json
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.models import resolve_model
@@ -27,18 +26,21 @@ from bioelx_bench_sapbert.training.card import write_card
 from bioelx_bench_sapbert.training.development import (
     DevelopmentCallback,
     DevelopmentSet,
-    held_out_mask,
-    make_development_set,
     recall_at_1,
 )
-from bioelx_bench_sapbert.training.encoder import NameEncoder, Tokens, load_base, prepare_model
+from bioelx_bench_sapbert.training.encoder import (
+    NameEncoder,
+    Tokens,
+    save_model,
+)
 from bioelx_bench_sapbert.training.loss import PairLoss
-from bioelx_bench_sapbert.training.order import PairOrder, group_pairs
-from bioelx_bench_sapbert.training.pairs import PairRules, write_pairs
+from bioelx_bench_sapbert.training.order import PairOrder
+from bioelx_bench_sapbert.training.preparing import PATIENCE_SECONDS, Prepared, prepare
 from bioelx_bench_sapbert.training.settings import TrainingSettings
 from bioelx_bench_sapbert.training.trainer import (
     BarCallback,
     PairTrainer,
+    keep_freed_memory,
     resolve_precision,
     training_arguments,
 )
@@ -47,7 +49,6 @@ RUN_FILE: Final = "training.json"
 """What was trained on what, with figures: in the finished model folder and, without figures, while it runs."""
 
 WORK_FOLDER: Final = "checkpoints"
-PATIENCE_SECONDS: Final = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,33 +96,25 @@ def train(request: TrainingRequest, environment: Environment) -> dict[str, Any]:
         await_first_process(request.output, record)
     if (finished := check_output(request.output, record)) is not None:
         return finished
+    begun = bool(read_record(request.output))
     work = request.output / WORK_FOLDER
     work.mkdir(parents=True, exist_ok=True)
     if main_process:
         write_json(request.output / RUN_FILE, record)
-    pairs_file = work / "pairs.npy"
-    rules = pair_rules(request.kb, settings)
-    pairs = pairs_of(request, environment, rules, pairs_file, main_process)
-    languages = np.asarray(request.kb.names.column("language").to_numpy(), dtype=np.int16)
-    groups, crossing = group_pairs(pairs, languages)
-    order = PairOrder(
-        groups,
-        crossing,
-        temperature=settings.language_temperature,
-        crosslingual_share=settings.crosslingual_share,
-        seed=settings.seed,
-    )
-    torch.manual_seed(settings.seed)
-    model, tokenizer = load_base(request.model, folder, offline=environment.offline)
-    encoder = NameEncoder(prepare_model(model, settings), settings.pooling, recompute=settings.gradient_cache)
-    tokens = Tokens(tokenizer, settings)
-    development = make_development_set(request.kb, settings, request.development) if main_process else None
-    figures = fit(request, encoder, tokens, pairs, order, development, environment)
+    try:
+        ready = prepare(request, folder, environment, work / "pairs.npy", main_process)
+    except BenchError:
+        if main_process and not begun:
+            shutil.rmtree(
+                request.output
+            )  # nothing is trained, and the mended command should not stumble over it
+        raise
+    figures = fit(request, ready, environment)
     if not main_process:
         return record
-    report = {**record, "status": "finished", "pairs": len(pairs), **figures}
-    report["pair_shares"] = pair_shares(order, groups, crossing)
-    finish(request, encoder, tokenizer, report)
+    report = {**record, "status": "finished", "pairs": len(ready.pairs), **figures}
+    report["pair_shares"] = pair_shares(ready.order, ready.groups, ready.crossing)
+    finish(request, ready.encoder, ready.tokenizer, report)
     return report
 
 
@@ -156,6 +149,10 @@ def check_output(output: Path, record: dict[str, Any]) -> dict[str, Any] | None:
     """
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return None
+    if output.is_file():
+        raise UsageError(
+            f"{output} is a file", where=f"--output {output}", mend="name a folder, which need not be there"
+        )
     found = read_record(output)
     if found.get("id") == record["id"]:
         return dict(found) if found.get("status") == "finished" else None
@@ -189,47 +186,17 @@ def await_first_process(output: Path, record: dict[str, Any]) -> None:
         time.sleep(0.2)
 
 
-def pair_rules(kb: KnowledgeBase, settings: TrainingSettings) -> PairRules:
-    """The rules of these settings; held-out aliases give no pairs."""
-    return PairRules(
-        languages=settings.languages,
-        max_pairs=settings.max_pairs_per_concept,
-        max_characters=settings.max_characters,
-        seed=settings.seed,
-        excluded=partial(held_out_mask, kb, settings.held_out, settings.seed) if settings.held_out else None,
-    )
-
-
-def pairs_of(
-    request: TrainingRequest, environment: Environment, rules: PairRules, path: Path, main_process: bool
-) -> Any:
-    """The pairs, mapped from the file that the first process writes and the others wait for."""
-    if main_process and not path.is_file():
-        with environment.progress.task("Making pairs"):
-            return write_pairs(request.kb, rules, path)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not path.is_file():
-        if time.monotonic() > deadline:
-            raise DataError("the first process wrote no pairs", where=path)
-        time.sleep(0.2)
-    return np.load(path, mmap_mode="r", allow_pickle=False)
-
-
-def fit(
-    request: TrainingRequest,
-    encoder: NameEncoder,
-    tokens: Tokens,
-    pairs: Any,
-    order: PairOrder,
-    development: DevelopmentSet | None,
-    environment: Environment,
-) -> dict[str, Any]:
+def fit(request: TrainingRequest, ready: Prepared, environment: Environment) -> dict[str, Any]:
     """Run the Trainer from the start or the last checkpoint; the figures of this process."""
+    pairs, order, encoder, tokens = ready.pairs, ready.order, ready.encoder, ready.tokens
+    development = ready.development
     settings, work = request.settings, request.output / WORK_FOLDER
     world = int(os.environ.get("WORLD_SIZE", "1"))
     per_step = settings.batch_pairs * world
     steps = settings.steps or max(1, round(settings.epochs * len(pairs) / per_step))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cpu":
+        keep_freed_memory()
     precision = resolve_precision(settings, device)
     arguments = training_arguments(settings, work, steps, precision, cpu=device.type == "cpu")
     checkpoint = last_whole_checkpoint(work)
@@ -252,6 +219,7 @@ def fit(
             kb=request.kb,
             callbacks=callbacks,
         )
+        trainer.remove_callback(PrinterCallback)  # standard output is for the report
         started = time.perf_counter()
         trainer.train(resume_from_checkpoint=checkpoint)
         seconds = time.perf_counter() - started
@@ -335,9 +303,7 @@ def finish(request: TrainingRequest, encoder: NameEncoder, tokenizer: Any, repor
     if settings.lora_rank:
         shrink_adapter(model)
         model.peft_config["default"].base_model_name_or_path = request.model
-    model.save_pretrained(output)
-    if not settings.lora_rank:
-        tokenizer.save_pretrained(output)
+    save_model(model, tokenizer, output, adapter=bool(settings.lora_rank))
     work = output / WORK_FOLDER
     report["seen_aliases"] = write_seen(trained_texts(request.kb, work / "pairs.npy"), output)
     write_json(

@@ -23,7 +23,7 @@ class TrainingSettings(Options):
     epochs: float = Field(1.0, gt=0, description="Passes over the pairs, unless `steps` is given.")
     steps: int | None = Field(None, ge=1, description="Optimiser steps.")
     batch_pairs: int = Field(256, ge=2, description="Pairs a step and process; a pair has two names.")
-    learning_rate: float = Field(2e-5, gt=0, description="Peak learning rate.")
+    learning_rate: float = Field(2e-5, gt=0, le=1e30, description="Peak learning rate.")
     schedule: Literal["constant", "linear", "cosine"] = Field(
         "constant", description="Learning rate's course."
     )
@@ -52,7 +52,9 @@ class TrainingSettings(Options):
     gradient_cache: bool = runtime_field(
         False, description="Recompute each chunk of names: batches of any size in a chunk's memory."
     )
-    chunk_names: int = runtime_field(64, description="Names encoded at once, sorted by length.", ge=1)
+    chunk_names: int = runtime_field(
+        0, description="Names encoded at once at most, for memory; 0: as many as are quickest.", ge=0
+    )
     save_steps: int = runtime_field(500, description="Steps between checkpoints.", ge=1)
     logging_steps: int = runtime_field(10, description="Steps between losses in the log.", ge=1)
     eval_steps: int = runtime_field(500, description="Steps between Recall@1 on the development set.", ge=1)

@@ -26,6 +26,11 @@ TRAINED_WEIGHTS: Final = "trained.safetensors"
 """A checkpoint's weights: only those that are trained, since the others are the base model's."""
 
 
+M_TRIM_THRESHOLD: Final = -1
+M_MMAP_THRESHOLD: Final = -3
+"""Parameters of mallopt(3); 32 MB is the most that glibc takes for the latter."""
+
+
 class PairTrainer(Trainer):
     """Trains a `NameEncoder` on batches of `PairCollator`."""
 
@@ -170,6 +175,21 @@ def training_arguments(
         ddp_find_unused_parameters=False,
         optim="adamw_torch",
     )
+
+
+def keep_freed_memory() -> bool:
+    """Let this process keep memory that is freed, where the C library is glibc; says whether it does.
+
+    A step on a CPU frees and takes a hundred megabytes of gradients and activations many times. By default glibc
+    gives large blocks back to the system, which must then find and clear pages again each time.
+    """
+    import ctypes
+
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return False
+    return bool(mallopt(M_MMAP_THRESHOLD, 32 << 20)) and bool(mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1))
 
 
 def schedule_name(settings: TrainingSettings) -> str:

@@ -4,9 +4,11 @@ import math
 
 import pytest
 import torch
-from bioelx_bench_sapbert.training.encoder import NameEncoder, Tokens, load_base
-from bioelx_bench_sapbert.training.loss import PairLoss
+from bioelx_bench_sapbert.training.encoder import NameEncoder, Tokens, chunk_ends, load_base
+from bioelx_bench_sapbert.training.loss import PairLoss, mine
 from bioelx_bench_sapbert.training.settings import TrainingSettings
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 
 def multi_similarity(vectors: torch.Tensor, concepts: list[int], margin: float) -> float:
@@ -66,3 +68,50 @@ def test_vectors_come_in_the_order_of_the_names(base_model) -> None:  # type: ig
     together = encoder(*tokens.chunks(names))
     alone = torch.cat([encoder(*tokens.chunks([name])) for name in names])
     assert torch.allclose(together, alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("margin", [0.05, 0.2, 1.0])
+@pytest.mark.parametrize("spread", [0.1, 1.0])
+def test_mining_finds_the_librarys_pairs(margin: float, spread: float) -> None:
+    from pytorch_metric_learning.miners import TripletMarginMiner
+
+    generator = torch.Generator().manual_seed(2)
+    concepts = torch.randint(0, 9, (40,), generator=generator)
+    concepts[0] = 99  # a concept with one name has no positive
+    centres = torch.randn(100, 6, generator=generator)
+    vectors = centres[concepts] * 0.5 + spread * torch.randn(40, 6, generator=generator)
+    anchors, positives, negatives = TripletMarginMiner(margin=margin, type_of_triplets="all")(
+        vectors, concepts
+    )
+    first, second, third, fourth = (part.tolist() for part in mine(vectors, concepts, margin))
+    assert set(zip(first, second, strict=True)) == set(zip(anchors.tolist(), positives.tolist(), strict=True))
+    assert set(zip(third, fourth, strict=True)) == set(zip(anchors.tolist(), negatives.tolist(), strict=True))
+
+
+def test_without_a_broken_triplet_the_loss_is_nothing_and_has_a_gradient() -> None:
+    vectors = torch.eye(3)[[0, 0, 1, 1, 2, 2]].requires_grad_()
+    loss = PairLoss(TrainingSettings(margin=0.1))(vectors, torch.tensor([0, 0, 1, 1, 2, 2]))
+    loss.backward()
+    assert loss.item() == 0
+    assert vectors.grad is not None
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.integers(2, 12), max_size=9), st.integers(0, 40))
+def test_chunks_cost_least(lengths: list[int], pass_cost: int) -> None:
+    lengths.sort()
+
+    def cost(ends: list[int]) -> int:
+        starts = [0, *ends][: len(ends)]
+        return sum(
+            pass_cost + lengths[end - 1] * (end - start) for start, end in zip(starts, ends, strict=True)
+        )
+
+    ends = chunk_ends(lengths, pass_cost)
+    assert ends == sorted(set(ends))
+    assert ends[-1:] == ([len(lengths)] if lengths else [])
+    every = range(1 << max(len(lengths) - 1, 0)) if lengths else ()
+    others = [
+        [i + 1 for i in range(len(lengths) - 1) if chosen >> i & 1] + [len(lengths)] for chosen in every
+    ]
+    assert cost(ends) == min(map(cost, others), default=0)

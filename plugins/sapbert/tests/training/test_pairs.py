@@ -90,6 +90,7 @@ def test_without_pairs_or_with_one_concept_training_is_refused(make_kb: MakeKb, 
     single = make_kb([("C0000001", "en", "a"), ("C0000001", "en", "b")])
     with pytest.raises(DataError, match="one concept"):
         write_pairs(single, PairRules(), tmp_path / "pairs.npy")
+    assert not list(tmp_path.iterdir())  # or the next call would take the file that is there
 
 
 def test_the_pair_file_is_the_stream(small_kb: KnowledgeBase, tmp_path: Path) -> None:

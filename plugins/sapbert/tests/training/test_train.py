@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,40 @@ def test_lora_writes_an_adapter_that_names_its_base(
     adapted = Encoder.load(str(tmp_path / "adapter"), environment, options).encode(["abc"])
     plain = Encoder.load(str(base_model), environment, options).encode(["abc"])
     assert abs(adapted - plain).max() > 1e-4
+
+
+def test_a_knowledge_base_without_pairs_leaves_no_output_behind(
+    base_model: Path,
+    make_kb: Callable[[list[tuple[str, str, str]]], KnowledgeBase],
+    environment: Environment,
+    tmp_path: Path,
+) -> None:
+    single = make_kb([("C0000001", "en", "a"), ("C0000001", "en", "b")])
+    for _ in range(2):
+        with pytest.raises(DataError, match="one concept"):
+            train(request(base_model, single, tmp_path / "model"), environment)
+        assert not (tmp_path / "model").exists()
+
+
+def test_names_longer_than_the_model_takes_and_a_file_as_output_are_refused(
+    base_model: Path, small_kb: KnowledgeBase, environment: Environment, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="takes 64 tokens at most"):
+        train(request(base_model, small_kb, tmp_path / "model", max_length=65), environment)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="is a file"):
+        train(request(base_model, small_kb, tmp_path / "file"), environment)
+
+
+def test_standard_output_is_left_to_the_report(
+    base_model: Path,
+    small_kb: KnowledgeBase,
+    environment: Environment,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    train(request(base_model, small_kb, tmp_path / "model", steps=2), environment)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_loss_that_is_no_number_stops_and_saves_the_batch(

@@ -1,0 +1,136 @@
+"""What a training run needs before its first step: pairs, their order, the model, the development set."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import torch
+
+from bioelx_bench.errors import DataError, UsageError
+from bioelx_bench.kb.store import KnowledgeBase
+from bioelx_bench.protocols import Environment
+from bioelx_bench_sapbert.training.development import DevelopmentSet, held_out_mask, make_development_set
+from bioelx_bench_sapbert.training.encoder import (
+    CPU_PASS_COST,
+    GPU_PASS_COST,
+    NameEncoder,
+    Tokens,
+    load_base,
+    prepare_model,
+)
+from bioelx_bench_sapbert.training.order import PairOrder, group_pairs
+from bioelx_bench_sapbert.training.pairs import PairRules, write_pairs
+from bioelx_bench_sapbert.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from bioelx_bench_sapbert.training.run import TrainingRequest
+
+PATIENCE_SECONDS: Final = 3600
+"""How long one process of several waits for the first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What training needs, made from the request.
+
+    Attributes:
+        pairs: Name rows, shape (pairs, 2).
+        groups: Language-pair group of each pair.
+        crossing: For each group, whether it is of two languages.
+        order: The order of training.
+        encoder: The model.
+        tokenizer: Its tokenizer.
+        tokens: Makes chunks of tokens.
+        development: The development set, in the first process, if there is one.
+    """
+
+    pairs: Any
+    groups: Any
+    crossing: Any
+    order: PairOrder
+    encoder: NameEncoder
+    tokenizer: Any
+    tokens: Tokens
+    development: DevelopmentSet | None
+
+
+def prepare(
+    request: TrainingRequest,
+    folder: Path | None,
+    environment: Environment,
+    pairs_file: Path,
+    main_process: bool,
+) -> Prepared:
+    """Make pairs, order, model and development set."""
+    settings = request.settings
+    pairs = pairs_of(request, environment, pair_rules(request.kb, settings), pairs_file, main_process)
+    languages = np.asarray(request.kb.names.column("language").to_numpy(), dtype=np.int16)
+    groups, crossing = group_pairs(pairs, languages)
+    order = PairOrder(
+        groups,
+        crossing,
+        temperature=settings.language_temperature,
+        crosslingual_share=settings.crosslingual_share,
+        seed=settings.seed,
+    )
+    torch.manual_seed(settings.seed)
+    model, tokenizer = load_base(request.model, folder, offline=environment.offline)
+    check_length(model, tokenizer, settings)
+    encoder = NameEncoder(prepare_model(model, settings), settings.pooling, recompute=settings.gradient_cache)
+    return Prepared(
+        pairs=pairs,
+        groups=groups,
+        crossing=crossing,
+        order=order,
+        encoder=encoder,
+        tokenizer=tokenizer,
+        tokens=Tokens(tokenizer, settings, GPU_PASS_COST if torch.cuda.is_available() else CPU_PASS_COST),
+        development=make_development_set(request.kb, settings, request.development) if main_process else None,
+    )
+
+
+def check_length(model: Any, tokenizer: Any, settings: TrainingSettings) -> None:
+    """Refuse names longer than the model has places for.
+
+    Raises:
+        UsageError: `max_length` is above that.
+    """
+    places = getattr(model.config, "max_position_embeddings", None) or settings.max_length
+    longest = min(int(places), int(tokenizer.model_max_length))
+    if settings.max_length > longest:
+        raise UsageError(
+            f"the model takes {longest} tokens at most",
+            where=f"--set max_length={settings.max_length}",
+            mend=f"--set max_length={longest}; names of a knowledge base rarely have more than 25",
+        )
+
+
+def pair_rules(kb: KnowledgeBase, settings: TrainingSettings) -> PairRules:
+    """The rules of these settings; held-out aliases give no pairs."""
+    return PairRules(
+        languages=settings.languages,
+        max_pairs=settings.max_pairs_per_concept,
+        max_characters=settings.max_characters,
+        seed=settings.seed,
+        excluded=partial(held_out_mask, kb, settings.held_out, settings.seed) if settings.held_out else None,
+    )
+
+
+def pairs_of(
+    request: TrainingRequest, environment: Environment, rules: PairRules, path: Path, main_process: bool
+) -> Any:
+    """The pairs, mapped from the file that the first process writes and the others wait for."""
+    if main_process and not path.is_file():
+        with environment.progress.task("Making pairs"):
+            return write_pairs(request.kb, rules, path)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not path.is_file():
+        if time.monotonic() > deadline:
+            raise DataError("the first process wrote no pairs", where=path)
+        time.sleep(0.2)
+    return np.load(path, mmap_mode="r", allow_pickle=False)
