@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     import torch
 
+ADAPTER_WEIGHTS: Final = "adapter_model.safetensors"
 UNUSED_WEIGHTS: Final = ("pooler.", "position_ids", "lm_head", "cls.predictions", "classifier", "mlm")
 """Parts of checkpoints that no pooling used here reads, so that they may be missing."""
 
@@ -111,23 +112,15 @@ def merge_adapter(model: torch.nn.Module, folder: Path) -> torch.nn.Module:
         DataError: The adapter does not fit the base.
     """
     from peft import PeftModel, get_peft_model_state_dict
+    from safetensors import safe_open
 
-    whole: Any = model
-    if getattr(whole, "pooler", None) is not None:
-        whole.pooler = None  # no pooling here reads it, and training leaves it out of adapters
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what they are about is checked below
-            adapted: Any = PeftModel.from_pretrained(whole, str(folder), local_files_only=True)
-        wanted = get_peft_model_state_dict(adapted, save_embedding_layers=False)  # "auto" asks the Hub
-        missing = sorted(set(wanted) - stored_keys(folder))
-        if missing:
-            raise DataError(
-                f"the adapter does not fill the model that it names: {len(missing)} weights are missing",
-                where=folder,
-                why=f"{missing[0]} and others would be left without effect",
-                mend="get the adapter's files again",
-            )
+            warnings.simplefilter("ignore")  # what is missing is checked below
+            adapted: Any = PeftModel.from_pretrained(model, str(folder), local_files_only=True)
+        wanted = get_peft_model_state_dict(adapted, save_embedding_layers=False).keys()
+        with safe_open(folder / ADAPTER_WEIGHTS, framework="pt") as file:
+            given = set(file.keys())
         merged: torch.nn.Module = adapted.merge_and_unload(safe_merge=True)
     except (ValueError, RuntimeError, KeyError, TypeError, OSError) as error:
         raise DataError(
@@ -135,18 +128,15 @@ def merge_adapter(model: torch.nn.Module, folder: Path) -> torch.nn.Module:
             where=folder,
             why=str(error).strip().splitlines()[0],
         ) from error
+    missing = [key for key in wanted if key not in given and not any(part in key for part in UNUSED_WEIGHTS)]
+    if missing:
+        raise DataError(
+            f"the adapter's weights do not fill it: {len(missing)} are missing",
+            where=folder / ADAPTER_WEIGHTS,
+            why=f"{missing[0]} and others would be left as they were before training",
+            mend="get the adapter's files again",
+        )
     return merged
-
-
-def stored_keys(folder: Path) -> set[str]:
-    """Names of the weights in an adapter's folder."""
-    from safetensors import safe_open
-
-    found: set[str] = set()
-    for file in folder.glob("*.safetensors"):
-        with safe_open(file, framework="pt") as weights:
-            found.update(weights.keys())
-    return found
 
 
 def load_tokenizer(files: ModelFiles) -> Any:

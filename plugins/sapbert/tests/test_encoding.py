@@ -261,5 +261,5 @@ def test_an_adapter_that_lacks_weights_is_refused_not_left_without_effect(tmp_pa
     load(folder, tmp_path)
     without_pooler.pop(next(name for name in without_pooler if "query" in name))
     save_file(without_pooler, folder / "adapter_model.safetensors")
-    with pytest.raises(DataError, match="1 weights are missing"):
+    with pytest.raises(DataError, match="do not fill it: 1 are missing"):
         load(folder, tmp_path)
