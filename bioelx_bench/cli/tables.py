@@ -77,7 +77,7 @@ def caption(result: Mapping[str, Any]) -> str:
     if interval := result["scores"].get("macro", {}).get("ci95", {}).get(stage, {}).get("recall@1"):
         text += f"; macro R@1 95 % interval {percent(interval[0])} to {percent(interval[1])}"
     if result["ranker"]:
-        text += f"; ceiling: the retriever's R@{result['rank_k']}"
+        text += f"; R@k after ranking, retr. R@1 before it, ceiling: the retriever's R@{result['rank_k']}"
     return text
 
 

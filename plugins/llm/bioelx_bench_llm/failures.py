@@ -84,7 +84,7 @@ def explain(error: BaseException, redact: Redactor) -> CallError:
         )
         return CallError("connection" if broken else "malformed", "retry", detail)
     status = getattr(error, "status_code", None)
-    if not isinstance(status, int):
+    if not isinstance(status, int) or 200 <= status < 300:  # LiteLLM keeps a damaged body's status
         return CallError("malformed", "retry", detail)
     if status == 429 and "insufficient_quota" in str(error):
         return CallError("unpaid", "stop", detail)
