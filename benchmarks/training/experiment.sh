@@ -32,20 +32,20 @@ train() { # NAME LANGUAGES [SETTING]...
     shift 2
     for setting in "$@" steps="$STEPS" batch_pairs=96 learning_rate=1e-3 schedule=linear warmup_steps=40 \
         max_grad_norm=1 lora_rank=32 dropout=0 pooling=mean max_characters=32 held_out=0.02 seed=0 \
-        chunk_names=48 save_steps=100 eval_steps=400 development_queries=300 development_names=1500; do
+        save_steps=100 eval_steps=400 development_queries=300 development_names=1500; do
         settings+=(--set "$setting")
     done
     bioelx-bench train sapbert-x --model offline:e5-small --kb "$OUT/kb-aliases" --output "$OUT/$name" \
         --dev "$dev" --set languages="$languages" "${settings[@]}"
 }
 
-score() { # MODEL
-    bioelx-bench run --dataset xl-bel --kb "$OUT/kb-english" --retriever sapbert-x -R model="$1" \
-        -R pooling=mean -R lowercase=both --ranker none --k 20 --output "$OUT/runs"
+score() { # MODEL; folders are named as seen from OUT, so that results hold no path of this machine
+    (cd "$OUT" && bioelx-bench run --dataset xl-bel --kb ./kb-english --retriever sapbert-x -R model="$1" \
+        -R pooling=mean -R lowercase=both --ranker none --k 20 --output runs)
 }
 
 train aliases en,de,es,fr,it,nl,pt,cs,tr,ja,zh language_temperature=1.5 crosslingual_share=0.7
-score "$OUT/aliases"
+score ./aliases
 score offline:e5-small
 train english en
-score "$OUT/english"
+score ./english
