@@ -1,12 +1,13 @@
 """XL-BEL end to end: this harness against the query-by-query procedure of SapBERT's evaluation, figures compared.
 
     python benchmarks/dense/end_to_end.py --kb open --output FOLDER [--model offline:e5-small] [--pooling mean]
-        [--limit N] [--names N]
+        [--limit N] [--names N] [--storage fp32|fp16]
 
 The procedure (`plugins/sapbert/tests/sapbert_oracle.py`, the oracle of the protocol): the names are encoded in fixed
 order, padded to 25 tokens, in batches of 256; then each mention is encoded alone, multiplied with all names and
 sorted. The names' encoding is timed on `--names` of them and scaled up, and their vectors are compared with
-ours, which then serve as its dictionary; every mention is searched for real, or the first `--limit` of each language.
+ours, which then serve as its dictionary (as stored: fp32 is SapBERT's, fp16 the default of runs); every mention is
+searched for real, or the first `--limit` of each language.
 
 Prints times and ratios, and for each language whether acc@1 and acc@5 are the same; mentions whose hit depends on how
 an unstable sort orders (nearly) equal scores are counted and listed in FOLDER/end_to_end.json.
@@ -34,24 +35,16 @@ from bioelx_bench.protocols import Environment
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "plugins" / "sapbert" / "tests"))
 LANGUAGES = ("en", "es", "de", "fi", "ru", "tr", "ko", "zh", "ja", "th")
-FP32 = ("-R", "dtype=fp32", "-R", "storage=fp32")
 
 
 def run_ours(options: argparse.Namespace) -> tuple[dict[str, Any], float]:
     """One run of the harness in a process of its own: its result, and its wall time in seconds."""
+    program = str(Path(sys.executable).with_name("bioelx-bench"))
     command = [
-        *(
-            str(Path(sys.executable).with_name("bioelx-bench")),
-            "run",
-            "--dataset",
-            "xl-bel",
-            "--kb",
-            options.kb,
-            "--json",
-        ),
+        *(program, "run", "--dataset", "xl-bel", "--kb", options.kb, "--json"),
         *("--protocol", "sapbert", "--retriever", "sapbert", "--ranker", "none", "--fresh"),
         *("--output", str(options.output / "runs"), "-R", f"model={options.model}"),
-        *("-R", f"pooling={options.pooling}", *FP32),
+        *("-R", f"pooling={options.pooling}", "-R", "dtype=fp32", "-R", f"storage={options.storage}"),
     ]
     if options.limit:
         command += ["--limit", str(options.limit)]
@@ -61,16 +54,18 @@ def run_ours(options: argparse.Namespace) -> tuple[dict[str, Any], float]:
 
 
 def our_vectors(options: argparse.Namespace, environment: Environment, kb: Any) -> Any:
-    """The cached fp32 vectors of every name row, in the order of rows."""
-    from bioelx_bench_sapbert.options import SapBertOptions
-    from bioelx_bench_sapbert.retriever import DenseRetriever
-
-    settings = SapBertOptions(model=options.model, pooling=options.pooling, dtype="fp32", storage="fp32")
-    retriever = DenseRetriever(settings, environment)
+    """The cached vectors, as fp32, of every name row, in the order of rows."""
+    from bioelx_bench_sapbert.building import embed_names
     from bioelx_bench_sapbert.distinct import name_strings
+    from bioelx_bench_sapbert.locating import locate_model
+    from bioelx_bench_sapbert.options import SapBertOptions
 
+    settings = SapBertOptions(
+        model=options.model, pooling=options.pooling, dtype="fp32", storage=options.storage
+    )
     strings = name_strings(kb, True)
-    vectors = retriever._embed(kb, strings).matrix()
+    files = locate_model(options.model, environment, None)
+    vectors = embed_names(kb, strings, settings, files, "fp32", environment).matrix()
     rows = np.empty((kb.name_count, vectors.shape[1]), np.float32)
     for string, vector in enumerate(vectors):
         rows[strings.rows[strings.offsets[string] : strings.offsets[string + 1]]] = vector
@@ -113,6 +108,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--model", default="offline:e5-small")
     parser.add_argument("--pooling", default="mean")
     parser.add_argument("--limit", type=int, default=0)
+    parser.add_argument("--storage", choices=("fp32", "fp16"), default="fp32")
     parser.add_argument("--names", type=int, default=2000)
     return parser.parse_args()
 
