@@ -61,8 +61,8 @@ def answer(large: KnowledgeBase, tmp_path_factory: pytest.TempPathFactory) -> st
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> KnowledgeBase:
-    """Eight thousand names, so that there is time to disturb the build."""
-    names = [(f"C{i // 2:07d}", "en", f"word{i % 97} word{i % 89} of {i}") for i in range(8_000)]
+    """Sixty thousand names, so that there is time to disturb the build, on a busy machine too."""
+    names = [(f"C{i // 2:07d}", "en", f"word{i % 97} word{i % 89} of {i}") for i in range(60_000)]
     return make_knowledge_base(tmp_path_factory.mktemp("large") / "kb", names)
 
 
