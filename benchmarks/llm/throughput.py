@@ -29,7 +29,7 @@ from bioelx_bench.cache import Cache  # noqa: E402
 from bioelx_bench.progress import Progress  # noqa: E402
 from bioelx_bench.protocols import Environment  # noqa: E402
 
-DELAY, CONCURRENCY, ROUNDS = 0.2, 32, 3
+DELAY, CONCURRENCY, ROUNDS = 0.2, 32, 2
 
 
 def main(count: int) -> None:
@@ -104,4 +104,4 @@ async def alone(base: str, model: str, own_client: str, count: int) -> tuple[flo
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 800)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3200)
