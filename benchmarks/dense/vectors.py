@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,8 +63,6 @@ def own_memory() -> dict[str, float]:
     status = dict(
         line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":" in line
     )
-    anonymous = int(status["RssAnon"].split()[0]) / 1e6
-    return {
-        "peak_resident": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2),
-        "anonymous_at_end": round(anonymous, 2),
-    }
+    # VmHWM and not ru_maxrss, which a child inherits from the process that started it
+    peak, anonymous = (int(status[key].split()[0]) / 1e6 for key in ("VmHWM", "RssAnon"))
+    return {"peak_resident": round(peak, 2), "anonymous_at_end": round(anonymous, 2)}

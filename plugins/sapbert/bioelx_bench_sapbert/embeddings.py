@@ -8,7 +8,6 @@ says which chunks are done; several processes may each do every n-th chunk.
 from __future__ import annotations
 
 import hashlib
-import mmap
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,9 +26,6 @@ from bioelx_bench_sapbert.encoding import Encoder
 
 CHUNK: Final = 8192
 """Strings a chunk: what a kill can lose, and the unit of hashes."""
-
-GATHERED_ROWS: Final = 2048
-"""Vectors read through the map before their pages are given back; 64 kB and more may be mapped for each."""
 
 SAMPLE: Final = 128
 
@@ -139,27 +135,17 @@ class Embeddings:
                 yield row, buffer[:size]
                 row += size
 
-    def gather(self, choices: Iterable[npt.NDArray[np.int64]]) -> Iterator[npt.NDArray[Any]]:
-        """Copies of the vectors of each choice of rows, shape (rows, dimension).
+    def gather(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Copies of some vectors, shape (rows, dimension).
 
-        The file is mapped for the time, and what was read is given back on the way, so that pages that the
-        system keeps anyway do not count as this process's memory.
+        Read like `blocks`: a map would take in the neighbours of every vector that is looked at, in the end the
+        whole file.
         """
-        with (
-            (self.folder / "vectors.bin").open("rb") as file,
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
-        ):
-            matrix = np.frombuffer(mapped, self.dtype).reshape(len(self), self.dimension)
-            read = 0
-            try:
-                for rows in choices:
-                    yield matrix[rows]
-                    read += len(rows)
-                    if read >= GATHERED_ROWS and hasattr(mmap, "MADV_DONTNEED"):
-                        mapped.madvise(mmap.MADV_DONTNEED)
-                        read = 0
-            finally:
-                del matrix  # a mapping that is still looked at cannot be closed
+        vectors = np.empty((len(rows), self.dimension), self.dtype)
+        with (self.folder / "vectors.bin").open("rb", buffering=0) as file:
+            for vector, row in zip(vectors, rows.tolist(), strict=True):
+                read_fully(file.fileno(), vector.data.cast("B"), row * self.row_bytes, self.folder)
+        return vectors
 
 
 def read_fully(descriptor: int, target: memoryview, offset: int, folder: Path) -> None:

@@ -163,10 +163,10 @@ class ExactSearch:
         result does not depend on the order of summation, the device or the number of threads.
         """
         scores = np.full(rows.shape, -np.inf, np.float32)
-        found = rows >= 0
-        chosen = (rows[number][found[number]] for number in range(len(queries)))
-        for number, vectors in enumerate(self.embeddings.gather(chosen)):
-            scores[number, found[number]] = vectors.astype(np.float64) @ queries[number].astype(np.float64)
+        for number, query in enumerate(queries):
+            found = rows[number] >= 0
+            vectors = self.embeddings.gather(rows[number][found])
+            scores[number, found] = vectors.astype(np.float64) @ query.astype(np.float64)
         return scores
 
 
