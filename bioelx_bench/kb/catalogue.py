@@ -76,8 +76,9 @@ def open_declared(found: Declared, environment: Environment) -> KnowledgeBase:
 
     try:
         return build()
-    except DataError:
+    except DataError as error:
         if environment.cache.find("kb", key) is None:
             raise
         environment.cache.discard("kb", key)  # damaged on disk: made again, once, from the same sources
-        return build()
+        with environment.progress.task(f"Building {found.spec.name} again: {error.what}", total=1):
+            return build()
