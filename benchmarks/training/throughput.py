@@ -82,6 +82,25 @@ def run(
     return losses, cpu, wall
 
 
+def report(precision: str, found: dict[str, dict[str, Any]]) -> None:
+    """Print both loops and their ratios."""
+    difference = max(
+        abs(a - b) for a, b in zip(found["plain"]["losses"], found["ours"]["losses"], strict=True)
+    )
+    print(
+        json.dumps(
+            {
+                "precision": precision,
+                "ratio_cpu": round(found["ours"]["pairs_per_cpu_s"] / found["plain"]["pairs_per_cpu_s"], 2),
+                "ratio_wall": round(found["ours"]["pairs_per_s"] / found["plain"]["pairs_per_s"], 2),
+                "greatest_loss_difference": difference,
+                **found,
+            },
+            indent=2,
+        )
+    )
+
+
 def main() -> None:
     """Run both loops and print."""
     parser = argparse.ArgumentParser()
@@ -118,7 +137,7 @@ def main() -> None:
         concepts = torch.tensor([int(kb.name_concepts[row]) for row in rows])
         return encoder.encode(tokens["input_ids"], tokens["attention_mask"]), concepts
 
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     loops = (("plain", plain, library_loss(settings)), ("ours", ours, PairLoss(settings)))
     for name, forward, loss_of in loops:
         if name == "ours":
@@ -130,21 +149,7 @@ def main() -> None:
     found["plain"]["tokens"] = 2 * given.pairs * given.steps * 25
     found["ours"]["tokens"] = sum(mask.numel() for mask in chunks)
     found["ours"]["tokens_without_padding"] = sum(int(mask.sum()) for mask in chunks)
-    difference = max(
-        abs(a - b) for a, b in zip(found["plain"]["losses"], found["ours"]["losses"], strict=True)
-    )
-    print(
-        json.dumps(
-            {
-                "precision": precision,
-                "ratio_cpu": round(found["ours"]["pairs_per_cpu_s"] / found["plain"]["pairs_per_cpu_s"], 2),
-                "ratio_wall": round(found["ours"]["pairs_per_s"] / found["plain"]["pairs_per_s"], 2),
-                "greatest_loss_difference": difference,
-                **found,
-            },
-            indent=2,
-        )
-    )
+    report(precision, found)
 
 
 if __name__ == "__main__":

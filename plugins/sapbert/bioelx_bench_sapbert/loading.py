@@ -128,6 +128,15 @@ def merge_adapter(model: torch.nn.Module, folder: Path) -> torch.nn.Module:
             where=folder,
             why=str(error).strip().splitlines()[0],
         ) from error
+    except Exception as error:
+        if type(error).__name__ != "SafetensorError":
+            raise
+        raise DataError(
+            "the adapter's weights are damaged",
+            where=folder / ADAPTER_WEIGHTS,
+            why=str(error),
+            mend="get the adapter's files again",
+        ) from error
     missing = [key for key in wanted if key not in given and not any(part in key for part in UNUSED_WEIGHTS)]
     if missing:
         raise DataError(

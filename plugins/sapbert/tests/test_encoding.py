@@ -263,3 +263,7 @@ def test_an_adapter_that_lacks_weights_is_refused_not_left_without_effect(tmp_pa
     save_file(without_pooler, folder / "adapter_model.safetensors")
     with pytest.raises(DataError, match="do not fill it: 1 are missing"):
         load(folder, tmp_path)
+    whole = (folder / "adapter_model.safetensors").read_bytes()
+    (folder / "adapter_model.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match="weights are damaged"):
+        load(folder, tmp_path)
