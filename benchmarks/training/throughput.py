@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 from bioelx_bench_sapbert.training.batches import PairCollator
-from bioelx_bench_sapbert.training.encoder import NameEncoder, Tokens, load_base, prepare_model
+from bioelx_bench_sapbert.training.encoder import NameEncoder, Tokens, load_base, pass_cost, prepare_model
 from bioelx_bench_sapbert.training.loss import PairLoss
 from bioelx_bench_sapbert.training.pairs import PairRules, make_pairs
 from bioelx_bench_sapbert.training.settings import TrainingSettings
@@ -115,9 +115,10 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     kb = KnowledgeBase.open(given.kb)
     _, tokenizer = load_base(str(given.model), given.model, offline=True)
-    collator = PairCollator(kb, Tokens(tokenizer, SETTINGS))
+    device = torch.device("cpu")
+    precision = resolve_precision(SETTINGS, device)
+    collator = PairCollator(kb, Tokens(tokenizer, SETTINGS, pass_cost(device, precision)))
     batches = sample(kb, given.pairs, given.steps)
-    precision = resolve_precision(SETTINGS, torch.device("cpu"))
     cast = (lambda: torch.autocast("cpu", torch.bfloat16)) if precision == "bf16" else nullcontext
 
     def ours(encoder: NameEncoder, step: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from contextlib import redirect_stderr
 from importlib.metadata import PackageNotFoundError, distribution
+from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -90,13 +92,16 @@ def unpack_gguf(source: Path, folder: Path) -> None:
     quiet_transformers()
     try:
         tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name, local_files_only=True)
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            source.parent,
-            gguf_file=source.name,
-            dtype=torch.float32,
-            local_files_only=True,
-            **unpacking_arguments(),
-        )
+        with redirect_stderr(
+            StringIO()
+        ):  # a bar that transformers draws whatever it is told, and without a terminal
+            model: Any = AutoModelForCausalLM.from_pretrained(
+                source.parent,
+                gguf_file=source.name,
+                dtype=torch.float32,
+                local_files_only=True,
+                **unpacking_arguments(),
+            )
     except (ValueError, KeyError, OSError, RuntimeError, NotImplementedError) as error:
         raise DataError(
             f"the file cannot be loaded as a GGUF language model: {error}",

@@ -15,7 +15,7 @@ from bioelx_bench_llm.strategies.base import Question
 from bioelx_bench_llm.strategies.pointwise import pointwise_requests
 from bioelx_bench_offline import language_model_files
 from bioelx_bench_offline.language_model import LocalOptions, SmolLm2Options, make_ranker
-from bioelx_bench_offline.language_model_files import model_revision, ready_folder, smollm2_file
+from bioelx_bench_offline.language_model_files import model_revision, ready_folder, smollm2_file, unpack_gguf
 from bioelx_bench_offline.language_model_scorer import Scorer
 from language_model_samples import items, model_environment, require_model
 
@@ -161,6 +161,14 @@ def test_files_that_are_no_models_are_named(tmp_path: Path, environment: Environ
     with pytest.raises(DataError, match="pickled"):
         list(ranker.rank_many(items(1)))
     ranker.close()
+
+
+def test_unpacking_writes_nothing_to_stderr(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    unpack_gguf(require_model(), folder)
+    assert (folder / "model.safetensors").is_file()
+    assert capfd.readouterr().err == ""
 
 
 def test_the_missing_wheel_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

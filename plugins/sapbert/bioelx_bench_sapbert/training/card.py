@@ -13,7 +13,7 @@ from bioelx_bench.kb.store import KnowledgeBase
 
 TEMPLATE: Final = """\
 ---
-library_name: {{ "peft" if report.settings.lora_rank else "transformers" }}
+library_name: {{ "peft" if report.settings.lora_rank or report.settings.adapter_rank else "transformers" }}
 base_model: {{ report.base_model }}
 tags:
 - biomedical-entity-linking

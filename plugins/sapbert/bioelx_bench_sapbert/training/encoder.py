@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -13,16 +12,17 @@ from torch.utils.checkpoint import checkpoint
 
 from bioelx_bench.errors import MissingError
 from bioelx_bench_sapbert.loading import quiet_transformers
+from bioelx_bench_sapbert.training.adapter import add_adapter, train_linear_layers_only
 from bioelx_bench_sapbert.training.settings import Pooling, TrainingSettings
 
 Chunk = Mapping[str, torch.Tensor]
 
-LORA_TARGETS: Final = "all-linear"
-
 CPU_PASS_COST: Final = 48
+CPU_BF16_PASS_COST: Final = 400
 GPU_PASS_COST: Final = 16_384
 """Tokens that take as long as a pass through the model costs beside its tokens: on a CPU adding up every weight's
-gradient (54 to 81 were measured, `benchmarks/training`), on a GPU starting kernels (an estimate, not measured)."""
+gradient, which in bf16 takes longer beside faster products (`benchmarks/training`), on a GPU starting kernels (an
+estimate, not measured)."""
 
 
 class NameEncoder(nn.Module):
@@ -74,7 +74,7 @@ class Tokens:
         pass_cost: Tokens that take as long to encode as a further pass through the model costs.
     """
 
-    def __init__(self, tokenizer: Any, settings: TrainingSettings, pass_cost: int = CPU_PASS_COST) -> None:
+    def __init__(self, tokenizer: Any, settings: TrainingSettings, pass_cost: int) -> None:
         self.tokenizer = tokenizer
         self.lowercase = settings.lowercase
         self.prefix = settings.prefix
@@ -131,6 +131,13 @@ def chunk_ends(lengths: Sequence[int], pass_cost: int) -> list[int]:
     return ends[::-1]
 
 
+def pass_cost(device: torch.device, precision: str) -> int:
+    """What a pass through the model costs beside its tokens, in tokens."""
+    if device.type == "cuda":
+        return GPU_PASS_COST
+    return CPU_BF16_PASS_COST if precision == "bf16" else CPU_PASS_COST
+
+
 def load_base(reference: str, folder: Path | None, *, offline: bool) -> tuple[nn.Module, Any]:
     """Load a model and its tokenizer from a folder, or by its id from the Hub.
 
@@ -140,10 +147,14 @@ def load_base(reference: str, folder: Path | None, *, offline: bool) -> tuple[nn
     from transformers import AutoModel, AutoTokenizer
 
     source = str(folder or reference)
+    # torch's fused attention on a CPU is made for long texts: its backward pass takes a third of a step on names.
+    attention = "sdpa" if torch.cuda.is_available() else "eager"
     try:
         with quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=offline)
-            model = AutoModel.from_pretrained(source, local_files_only=offline, dtype=torch.float32)
+            model = AutoModel.from_pretrained(
+                source, local_files_only=offline, dtype=torch.float32, attn_implementation=attention
+            )
     except (OSError, ValueError) as error:
         raise MissingError(
             f"the model {reference} cannot be loaded",
@@ -155,7 +166,7 @@ def load_base(reference: str, folder: Path | None, *, offline: bool) -> tuple[nn
 
 
 def prepare_model(model: Any, settings: TrainingSettings) -> nn.Module:
-    """Apply dropout, freezing, gradient checkpointing and LoRA as the settings say."""
+    """Apply dropout, freezing, gradient checkpointing and adapters as the settings say."""
     if getattr(model, "pooler", None) is not None:
         model.pooler = None  # its weights get no gradient, which several processes would stumble over
     if settings.dropout is not None:
@@ -169,19 +180,10 @@ def prepare_model(model: Any, settings: TrainingSettings) -> nn.Module:
         if settings.lora_rank:
             model.enable_input_require_grads()
     if settings.lora_rank:
-        from peft import LoraConfig, get_peft_model
-
-        config = LoraConfig(
-            r=settings.lora_rank,
-            lora_alpha=settings.lora_alpha or settings.lora_rank,
-            target_modules=LORA_TARGETS,
-            lora_dropout=0.0,
-            bias="none",
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # about names between peft and transformers
-            adapted: nn.Module = get_peft_model(model, config)
+        adapted: nn.Module = add_adapter(model, settings.lora_rank, settings.lora_alpha)
         return adapted
+    if settings.adapter_rank:
+        train_linear_layers_only(model)
     whole: nn.Module = model
     return whole
 

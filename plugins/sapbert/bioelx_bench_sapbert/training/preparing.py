@@ -16,16 +16,16 @@ from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.protocols import Environment
 from bioelx_bench_sapbert.training.development import DevelopmentSet, held_out_mask, make_development_set
 from bioelx_bench_sapbert.training.encoder import (
-    CPU_PASS_COST,
-    GPU_PASS_COST,
     NameEncoder,
     Tokens,
     load_base,
+    pass_cost,
     prepare_model,
 )
 from bioelx_bench_sapbert.training.order import PairOrder, group_pairs
 from bioelx_bench_sapbert.training.pairs import PairRules, write_pairs
 from bioelx_bench_sapbert.training.settings import TrainingSettings
+from bioelx_bench_sapbert.training.trainer import resolve_precision
 
 if TYPE_CHECKING:
     from bioelx_bench_sapbert.training.run import TrainingRequest
@@ -45,6 +45,8 @@ class Prepared:
         order: The order of training.
         encoder: The model.
         tokenizer: Its tokenizer.
+        device: Where it is trained.
+        precision: `fp32`, `bf16` or `fp16`.
         tokens: Makes chunks of tokens.
         development: The development set, in the first process, if there is one.
     """
@@ -55,6 +57,8 @@ class Prepared:
     order: PairOrder
     encoder: NameEncoder
     tokenizer: Any
+    device: torch.device
+    precision: str
     tokens: Tokens
     development: DevelopmentSet | None
 
@@ -81,7 +85,12 @@ def prepare(
     torch.manual_seed(settings.seed)
     model, tokenizer = load_base(request.model, folder, offline=environment.offline)
     check_length(model, tokenizer, settings)
-    encoder = NameEncoder(prepare_model(model, settings), settings.pooling, recompute=settings.gradient_cache)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    precision = resolve_precision(settings, device)
+    trained = prepare_model(model, settings)
+    if settings.compile:
+        trained.compile(dynamic=True)
+    encoder = NameEncoder(trained, settings.pooling, recompute=settings.gradient_cache)
     return Prepared(
         pairs=pairs,
         groups=groups,
@@ -89,7 +98,9 @@ def prepare(
         order=order,
         encoder=encoder,
         tokenizer=tokenizer,
-        tokens=Tokens(tokenizer, settings, GPU_PASS_COST if torch.cuda.is_available() else CPU_PASS_COST),
+        device=device,
+        precision=precision,
+        tokens=Tokens(tokenizer, settings, pass_cost(device, precision)),
         development=make_development_set(request.kb, settings, request.development) if main_process else None,
     )
 

@@ -21,6 +21,7 @@ from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.models import resolve_model
 from bioelx_bench.protocols import Environment
 from bioelx_bench_sapbert.locating import ENCODING_FILE
+from bioelx_bench_sapbert.training.adapter import extract_adapter
 from bioelx_bench_sapbert.training.batches import PairCollator, PairDataset
 from bioelx_bench_sapbert.training.card import write_card
 from bioelx_bench_sapbert.training.development import (
@@ -31,6 +32,8 @@ from bioelx_bench_sapbert.training.development import (
 from bioelx_bench_sapbert.training.encoder import (
     NameEncoder,
     Tokens,
+    load_base,
+    prepare_model,
     save_model,
 )
 from bioelx_bench_sapbert.training.loss import PairLoss
@@ -41,7 +44,6 @@ from bioelx_bench_sapbert.training.trainer import (
     BarCallback,
     PairTrainer,
     keep_freed_memory,
-    resolve_precision,
     training_arguments,
 )
 
@@ -194,10 +196,9 @@ def fit(request: TrainingRequest, ready: Prepared, environment: Environment) -> 
     world = int(os.environ.get("WORLD_SIZE", "1"))
     per_step = settings.batch_pairs * world
     steps = settings.steps or max(1, round(settings.epochs * len(pairs) / per_step))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device, precision = ready.device, ready.precision
     if device.type == "cpu":
         keep_freed_memory()
-    precision = resolve_precision(settings, device)
     arguments = training_arguments(settings, work, steps, precision, cpu=device.type == "cpu")
     checkpoint = last_whole_checkpoint(work)
     done = int(Path(checkpoint).name.rpartition("-")[2]) if checkpoint else 0
@@ -223,16 +224,20 @@ def fit(request: TrainingRequest, ready: Prepared, environment: Environment) -> 
         started = time.perf_counter()
         trainer.train(resume_from_checkpoint=checkpoint)
         seconds = time.perf_counter() - started
+    parameters = sum(p.numel() for p in encoder.parameters() if p.requires_grad)
+    kept = keep_as_adapter(request, ready, environment) if settings.adapter_rank else None
     figures: dict[str, Any] = {
         "steps": steps,
         "precision": precision,
         "device": device_name(device),
         "threads": torch.get_num_threads(),
-        "trained_parameters": sum(p.numel() for p in encoder.parameters() if p.requires_grad),
+        "trained_parameters": parameters,
         "pairs_per_second": round((steps - done) * per_step / seconds, 2) if steps > done else None,
         "seconds_of_last_process": round(seconds, 1),
         "log": trainer.state.log_history,
     }
+    if kept is not None:
+        figures["adapter_share_of_change"] = round(kept, 4)
     if development:
         figures["development_figures"] = {
             "queries": len(development.queries),
@@ -241,6 +246,18 @@ def fit(request: TrainingRequest, ready: Prepared, environment: Environment) -> 
             "trained": recall_at_1(encoder, tokens, request.kb, development),
         }
     return figures
+
+
+def keep_as_adapter(request: TrainingRequest, ready: Prepared, environment: Environment) -> float:
+    """Replace the trained model by its base with an adapter; the share of the squared change that it keeps."""
+    folder = resolve_model(request.model, environment)
+    base, _ = load_base(request.model, folder, offline=environment.offline)
+    encoder = ready.encoder
+    adapted, kept = extract_adapter(
+        prepare_model(base, request.settings), encoder.model, request.settings.adapter_rank
+    )
+    encoder.model = adapted.to(ready.device)
+    return kept
 
 
 def untrained_recall(
@@ -300,10 +317,10 @@ def finish(request: TrainingRequest, encoder: NameEncoder, tokenizer: Any, repor
     """Write model, tokenizer, hashes of the aliases, pooling and card; `training.json` last."""
     output, settings = request.output, request.settings
     model: Any = encoder.model
-    if settings.lora_rank:
+    if settings.makes_adapter:
         shrink_adapter(model)
         model.peft_config["default"].base_model_name_or_path = request.model
-    save_model(model, tokenizer, output, adapter=bool(settings.lora_rank))
+    save_model(model, tokenizer, output, adapter=settings.makes_adapter)
     work = output / WORK_FOLDER
     report["seen_aliases"] = write_seen(trained_texts(request.kb, work / "pairs.npy"), output)
     write_json(

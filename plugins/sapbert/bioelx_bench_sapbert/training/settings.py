@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bioelx_bench.options import Options, runtime_field
 
@@ -42,6 +42,9 @@ class TrainingSettings(Options):
         None, ge=0, le=1, description="Share of pairs in two languages; by default as they are."
     )
     lora_rank: int = Field(0, ge=0, description="Train a LoRA adapter of this rank; 0 trains the model.")
+    adapter_rank: int = Field(
+        0, ge=0, description="Train the linear layers whole and keep their change as an adapter of this rank."
+    )
     lora_alpha: int | None = Field(None, ge=1, description="LoRA's alpha; by default the rank.")
     freeze_embeddings: bool = Field(False, description="Keep the word embeddings as they are.")
     dropout: float | None = Field(None, ge=0, lt=1, description="Dropout; by default the model's own.")
@@ -64,4 +67,19 @@ class TrainingSettings(Options):
     development_queries: int = runtime_field(
         500, description="Held-out aliases, and mentions of each development file, at most.", ge=1
     )
+    compile: bool = runtime_field(
+        False, description="Compile the model with torch.compile: quicker steps after a minute or two."
+    )
     threads: int | None = runtime_field(None, description="CPU threads; by default torch's choice.", ge=1)
+
+    @property
+    def makes_adapter(self) -> bool:
+        """Whether the result is an adapter instead of a whole model."""
+        return bool(self.lora_rank or self.adapter_rank)
+
+    @model_validator(mode="after")
+    def one_adapter(self) -> Self:
+        """Refuse two ways of making an adapter at once."""
+        if self.lora_rank and self.adapter_rank:
+            raise ValueError("lora_rank and adapter_rank are two ways of making an adapter; give one")
+        return self

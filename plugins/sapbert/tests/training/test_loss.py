@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from bioelx_bench_sapbert.training.encoder import NameEncoder, Tokens, chunk_ends, load_base
+from bioelx_bench_sapbert.training.encoder import CPU_PASS_COST, NameEncoder, Tokens, chunk_ends, load_base
 from bioelx_bench_sapbert.training.loss import PairLoss, mine
 from bioelx_bench_sapbert.training.settings import TrainingSettings
 from hypothesis import given, settings
@@ -50,7 +50,7 @@ def test_recomputed_chunks_give_the_same_gradients(base_model, pooling) -> None:
         model, tokenizer = load_base(str(base_model), base_model, offline=True)
         model.eval()
         encoder = NameEncoder(model, pooling, recompute=recompute)
-        tokens = Tokens(tokenizer, TrainingSettings(chunk_names=3))
+        tokens = Tokens(tokenizer, TrainingSettings(chunk_names=3), CPU_PASS_COST)
         names = ["abc", "a", "abcdef ghi", "xyz", "qrst", "m n o", "zz", "krankheit"]
         vectors = encoder(*tokens.chunks(names))
         PairLoss(TrainingSettings())(vectors, torch.tensor([0, 0, 1, 1, 2, 2, 3, 3])).backward()
@@ -63,7 +63,10 @@ def test_recomputed_chunks_give_the_same_gradients(base_model, pooling) -> None:
 def test_vectors_come_in_the_order_of_the_names(base_model) -> None:  # type: ignore[no-untyped-def]
     model, tokenizer = load_base(str(base_model), base_model, offline=True)
     model.eval()
-    encoder, tokens = NameEncoder(model, "mean"), Tokens(tokenizer, TrainingSettings(chunk_names=2))
+    encoder, tokens = (
+        NameEncoder(model, "mean"),
+        Tokens(tokenizer, TrainingSettings(chunk_names=2), CPU_PASS_COST),
+    )
     names = ["abcdefgh", "a", "Abc", "abcd e", "x y"]
     together = encoder(*tokens.chunks(names))
     alone = torch.cat([encoder(*tokens.chunks([name])) for name in names])

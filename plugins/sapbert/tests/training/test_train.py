@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from bioelx_bench_sapbert.training.command import read_settings
 from bioelx_bench_sapbert.training.development import make_development_set, read_queries
 from bioelx_bench_sapbert.training.run import TrainingRequest, last_whole_checkpoint, train
 from bioelx_bench_sapbert.training.settings import TrainingSettings
@@ -191,6 +192,46 @@ def test_lora_writes_an_adapter_that_names_its_base(
     adapted = Encoder.load(str(tmp_path / "adapter"), environment, options).encode(["abc"])
     plain = Encoder.load(str(base_model), environment, options).encode(["abc"])
     assert abs(adapted - plain).max() > 1e-4
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_change_of_whole_layers_is_kept_as_an_adapter(
+    base_model: Path, small_kb: KnowledgeBase, environment: Environment, tmp_path: Path, compiled: bool
+) -> None:
+    if compiled and shutil.which("g++") is None:
+        pytest.skip("skipped: torch.compile needs a C++ compiler")
+    wanted = request(
+        base_model,
+        small_kb,
+        tmp_path / "model",
+        adapter_rank=64,
+        steps=4,
+        learning_rate=1e-3,
+        precision="fp32",
+        compile=compiled,
+    )
+    report = train(wanted, environment)
+    assert report["adapter_share_of_change"] == 1.0
+    from bioelx_bench_sapbert.encoding import Encoder
+    from bioelx_bench_sapbert.options import EncodingOptions
+
+    options = EncodingOptions(pooling="mean", dtype="fp32")
+    names = ["abc", "heart attack"]
+    adapted = Encoder.load(str(tmp_path / "model"), environment, options).encode(names)
+    whole = Encoder.load(str(base_model), environment, options)
+    untrained = whole.encode(names)
+    trained = load_file(tmp_path / "model" / "checkpoints" / "checkpoint-4" / "trained.safetensors")
+    parameters = dict(whole.model.named_parameters())
+    with torch.no_grad():
+        for name, value in trained.items():
+            parameters[name.removeprefix("model.")].copy_(value)
+    assert abs(adapted - untrained).max() > 1e-2
+    assert adapted == pytest.approx(whole.encode(names), abs=1e-3)
+
+
+def test_two_ways_of_making_an_adapter_at_once_are_refused() -> None:
+    with pytest.raises(UsageError, match="two ways of making an adapter"):
+        read_settings(["lora_rank=4", "adapter_rank=4"])
 
 
 def test_a_knowledge_base_without_pairs_leaves_no_output_behind(
