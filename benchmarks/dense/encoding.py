@@ -1,9 +1,12 @@
 """Encoding names against the plain loop (fixed order, padded to 25, fp32, batches of 256), in one run.
 
-    python benchmarks/dense/encoding.py NAMES.txt [--model offline:e5-small] [--count 1500] [--repeats 2]
+    python benchmarks/dense/encoding.py NAMES.txt [--model offline:e5-small] [--base FOLDER] [--count 5000]
+        [--repeats 2]
 
-NAMES.txt holds a name a line. Prints names/s by wall and by CPU time, the ratios and the least cosine between
-the two ways' vectors. The ways take turns, so that a machine that others use slows both.
+NAMES.txt holds a name a line. With --base, FOLDER gets a model of the shape of SapBERT's multilingual one (XLM-R
+base: 12 layers of 768) with random weights and the tokenizer of --model: of what is measured here only the vectors
+depend on weights. Prints names/s by wall and by CPU time, the ratios and the least cosine between the two ways'
+vectors. The ways take turns, so that a machine that others use slows both.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import numpy as np
 import torch
 from bioelx_bench_sapbert.encoding import Encoder
 from bioelx_bench_sapbert.hardware import dtype_name
+from bioelx_bench_sapbert.locating import locate_model
 from bioelx_bench_sapbert.options import EncodingOptions
 
 from bioelx_bench.cache import Cache, default_cache_folder
@@ -38,6 +42,18 @@ def timed(function: Callable[[], Any], count: int) -> tuple[Any, float, float]:
     return result, count / (time.perf_counter() - wall), count / (time.process_time() - cpu)
 
 
+def make_base(folder: Path, tokenizer_folder: Path) -> str:
+    """A randomly initialised model of XLM-R base's shape, in fp32."""
+    from transformers import AutoTokenizer, XLMRobertaConfig, XLMRobertaModel
+
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
+    torch.manual_seed(0)
+    config = XLMRobertaConfig(vocab_size=len(tokenizer), max_position_embeddings=514, type_vocab_size=1)
+    XLMRobertaModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
 def main() -> None:
     """Run both ways in turn."""
     from sapbert_oracle import PlainEncoder
@@ -47,7 +63,8 @@ def main() -> None:
     )
     parser.add_argument("names", type=Path)
     parser.add_argument("--model", default="offline:e5-small")
-    parser.add_argument("--count", type=int, default=1500)
+    parser.add_argument("--base", type=Path)
+    parser.add_argument("--count", type=int, default=5000)
     parser.add_argument("--repeats", type=int, default=2)
     options = parser.parse_args()
     names = sorted({line.lower() for line in options.names.read_text(encoding="utf-8").splitlines() if line})
@@ -55,7 +72,10 @@ def main() -> None:
     environment = Environment(
         cache=Cache(default_cache_folder()), plugins=load_plugins(), progress=Progress(enabled=False)
     )
-    encoder = Encoder.load(options.model, environment, EncodingOptions(pooling="mean"))
+    model = options.model
+    if options.base:
+        model = make_base(options.base, locate_model(options.model, environment).folder)
+    encoder = Encoder.load(model, environment, EncodingOptions(pooling="mean"))
     plain = PlainEncoder(encoder.files.folder, "mean")
     encoder.encode(names[:64]), plain.encode(names[:64])
     rates: dict[str, list[tuple[float, float]]] = {"plain": [], "ours": []}

@@ -17,6 +17,7 @@ from bioelx_bench_llm.answers import Answer, Answers
 from bioelx_bench_llm.endpoint import Endpoint
 from bioelx_bench_llm.failures import CallError, Failed
 from bioelx_bench_llm.options import LlmOptions
+from bioelx_bench_llm.pacing import Pacer
 from bioelx_bench_llm.requests import Request
 
 CONTINUE = "the same command continues where it stopped; everything answered so far is kept"
@@ -78,6 +79,7 @@ class Caller:
         self._slots = asyncio.Semaphore(options.concurrency)
         self._asked: dict[str, asyncio.Task[Answer | Failed]] = {}
         self._form: dict[tuple[str, ...], int] = {}
+        self._pacer = Pacer(options.concurrency)
         self._backoff = wait_random_exponential(multiplier=0.5, max=30)
 
     async def ask_all(self, requests: Sequence[Request], clock: Clock) -> list[Answer | Failed]:
@@ -155,6 +157,8 @@ class Caller:
                 return answer
 
     async def _call(self, request: Request, form: str, clock: Clock) -> Answer:
+        if not self.endpoint.in_process and (delay := self._pacer.delay(time.monotonic())):
+            await asyncio.sleep(delay)
         left = clock.left()
         if left <= 0:
             raise CallError("deadline", "give_up", f"{self._options.deadline:g} s for one mention are over")
@@ -162,7 +166,9 @@ class Caller:
         timeout = min(self._options.timeout, left)
         try:
             async with asyncio.timeout(timeout + 1):  # where a client does not keep to its time limit
+                begun = time.monotonic()
                 answer = await self.endpoint.ask(request, form, timeout)
+                self._pacer.observe(time.monotonic() - begun)
         except TimeoutError:
             self.meter.failures["timeout"] += 1
             raise CallError("timeout", "retry") from None

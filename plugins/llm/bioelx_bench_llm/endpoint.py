@@ -122,6 +122,11 @@ class Endpoint:
         self.redact = Redactor(extra=(self._key,) if self._key and self._key != NO_KEY else ())
 
     @property
+    def in_process(self) -> bool:
+        """Whether the model runs in this process, without a server."""
+        return self._provider is not None
+
+    @property
     def address(self) -> str:
         """The address as part of cache keys."""
         if self._provider is not None:

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     import torch
 
 CPU_BATCH: Final = 32
-GPU_BATCH: Final = 128
+WIDE_BATCH: Final = 128
+"""Strings a batch on a CPU, and where products are quick for their overhead: on a GPU, and in bf16 on a CPU."""
+
 FEW: Final = 4
 """`encode(few=True)` uses batches smaller by this factor: less is filled up where strings are few."""
 
@@ -77,12 +79,15 @@ class Encoder:
             MissingError: The model, its tokenizer or the device is not there.
             DataError: It is not an encoder, or damaged.
         """
+        import torch
+
         options = options or EncodingOptions()
         files = locate_model(model, environment, revision) if isinstance(model, str) else model
         device = choose_device(options.device)
         dtype = choose_dtype(options.dtype, device)
         tokenizer = load_tokenizer(files)
-        batch = options.batch_size or (CPU_BATCH if device.type == "cpu" else GPU_BATCH)
+        narrow = device.type == "cpu" and dtype == torch.float32
+        batch = options.batch_size or (CPU_BATCH if narrow else WIDE_BATCH)
         return cls(files, options, load_model(files, device, dtype), tokenizer, device, dtype, batch)
 
     @property

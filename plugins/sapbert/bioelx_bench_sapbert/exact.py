@@ -30,7 +30,8 @@ FIRST_ROWS: Final = 2048
 BLOCK_ROWS: Final = 8192
 GPU_BLOCK_ROWS: Final = 65536
 GROUP: Final = 32
-"""Rows whose greatest result is taken first, so that few results are looked at one by one."""
+"""Columns whose greatest result is taken first, so that few results are looked at one by one. They lie a group's
+number apart: neighbours are compared in the processor's wide registers only if they are of different groups."""
 
 Scores = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -239,13 +240,13 @@ def above(results: torch.Tensor, floor: torch.Tensor) -> tuple[torch.Tensor, tor
     import torch
 
     queries, columns = results.shape
-    grouped = columns // GROUP * GROUP
-    groups = results[:, :grouped].reshape(queries, -1, GROUP) if grouped == columns else None
-    if groups is None:
+    if columns % GROUP:
         found = torch.nonzero(results > floor)
         return found[:, 0], found[:, 1]
-    hot = torch.nonzero(groups.amax(2) > floor)
-    members = groups[hot[:, 0], hot[:, 1]] > floor[hot[:, 0]]
+    apart = columns // GROUP
+    groups = results.view(queries, GROUP, apart)
+    hot = torch.nonzero(groups.amax(1) > floor)
+    members = groups[hot[:, 0], :, hot[:, 1]] > floor[hot[:, 0]]
     inside = torch.nonzero(members)
-    numbers = hot[inside[:, 0], 0]
-    return numbers, hot[inside[:, 0], 1] * GROUP + inside[:, 1]
+    chosen = hot[inside[:, 0]]
+    return chosen[:, 0], inside[:, 1] * apart + chosen[:, 1]

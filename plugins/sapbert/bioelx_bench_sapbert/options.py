@@ -33,7 +33,9 @@ class EncodingOptions(Options):
         "auto", description="auto, cpu, cuda, cuda:1 or mps", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$"
     )
     batch_size: int = runtime_field(
-        0, ge=0, description="strings a batch; 0: 32 on a CPU, 128 on a GPU; halved when memory runs out"
+        0,
+        ge=0,
+        description="strings a batch; 0: 32 on a CPU in fp32, otherwise 128; halved when memory runs out",
     )
 
 
