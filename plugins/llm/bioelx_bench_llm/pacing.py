@@ -1,7 +1,7 @@
 """Spreading calls over time, so that many answers do not come back at one moment.
 
 Calls that begin together are prepared in turns by one event loop, so that all are sent only when the last is ready;
-their answers then come together too, and the next calls begin together. With 32 calls of 200 ms and 3 ms of work each,
+their answers then come together too, and the next calls begin together. With 32 calls of 200 ms and 3 ms of work,
 that costs a fifth of the possible rate (`benchmarks/llm`). Once calls begin one after another they stay so.
 """
 
