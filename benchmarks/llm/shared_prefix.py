@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from bioelx_bench_llm.calls import Clock
@@ -39,15 +40,13 @@ def main(kb: KnowledgeBase, count: int) -> None:
     scorer.generate(prompts[0][0], max_tokens=1, top=20)
     shared = full = 0.0
     worst, tokens = 0.0, 0
-    cut = scorer.tokens
     for group in prompts:
-        scorer.tokens = cut  # type: ignore[method-assign]
         started = time.process_time()
-        first = [scorer.generate(m, max_tokens=1, top=20) for m in group]
+        first = scorer.first_tokens([scorer.tokens(messages, {}) for messages in group], 20)
         shared += time.process_time() - started
-        scorer.tokens = lambda *a: (cut(*a)[0], [])  # type: ignore[method-assign]
         started = time.process_time()
-        second = [scorer.generate(m, max_tokens=1, top=20) for m in group]
+        whole = [replace(scorer.tokens(messages, {}), cuts=()) for messages in group]
+        second = [scorer.first_tokens([prompt], 20)[0] for prompt in whole]
         full += time.process_time() - started
         tokens += sum(f.prompt_tokens for f in second)
         worst = max(

@@ -18,7 +18,7 @@ from bioelx_bench_offline.language_model_files import model_revision, ready_fold
 from bioelx_bench_offline.names import PREFIX
 
 EMBEDDED: Final = "local:smollm2"
-COMPUTED: Final = 2
+COMPUTED: Final = 3
 """Changes whenever the same model would give other answers, so that kept ones are not taken for them."""
 
 
@@ -30,7 +30,9 @@ class LocalOptions(LlmOptions):
     dtype: str = runtime_field(
         "auto", description="auto, float32 or bfloat16; auto takes bfloat16 where the device computes in it"
     )
-    concurrency: int = runtime_field(4, ge=1, description="Requests handed over at once; computed one by one")
+    concurrency: int = runtime_field(
+        32, ge=1, description="Requests handed over at once, computed in batches"
+    )
     timeout: float = runtime_field(600.0, gt=0, description="Seconds until a request is given up")
     deadline: float = runtime_field(3600.0, gt=0, description="Seconds for a mention")
 

@@ -3,18 +3,48 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from litellm.llms.custom_llm import CustomLLM
 from litellm.types.utils import Choices, Message, ModelResponse, Usage
 
-from bioelx_bench_offline.language_model_scorer import Generated, Scorer
+from bioelx_bench_offline.language_model_scorer import Generated, Prompt, Scorer
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A question that waits for the model."""
+
+    messages: list[dict[str, Any]]
+    parameters: dict[str, Any]
+    answer: Future[ModelResponse] = field(default_factory=Future)
+
+    @property
+    def bound(self) -> int:
+        """Tokens of the answer at most."""
+        return int(self.parameters.get("max_tokens") or self.parameters.get("max_completion_tokens") or 256)
+
+    @property
+    def top(self) -> int:
+        """Log-probabilities wanted."""
+        return int(self.parameters.get("top_logprobs") or 0) if self.parameters.get("logprobs") else 0
+
+    @property
+    def template(self) -> dict[str, Any]:
+        """More arguments of the chat template."""
+        return dict((self.parameters.get("extra_body") or {}).get("chat_template_kwargs") or {})
 
 
 class LocalHandler(CustomLLM):
-    """Answers chat completions from a model in this process, one after the other in a thread of its own.
+    """Answers chat completions from a model in this process, in a thread of its own.
+
+    Questions that come while it computes wait, and those for one token are then computed together.
 
     Args:
         folder: The model's folder.
@@ -27,37 +57,77 @@ class LocalHandler(CustomLLM):
         self._arguments = (folder, device, dtype)
         self._scorer: Scorer | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="language-model")
+        self._waiting: SimpleQueue[Waiting] = SimpleQueue()
 
     async def acompletion(self, *_: Any, **arguments: Any) -> ModelResponse:
         """Answer one chat completion; LiteLLM calls it."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._thread, self._answer, arguments["messages"], arguments["optional_params"]
-        )
+        return await asyncio.wrap_future(self._submit(arguments))
 
     def completion(self, *_: Any, **arguments: Any) -> ModelResponse:
         """The same for a caller without an event loop."""
-        work = self._thread.submit(self._answer, arguments["messages"], arguments["optional_params"])
-        return work.result()
+        return self._submit(arguments).result()
 
     def close(self) -> None:
         """Free the model."""
         self._thread.shutdown(wait=True, cancel_futures=True)
         self._scorer = None
 
-    def _answer(self, messages: list[dict[str, Any]], parameters: dict[str, Any]) -> ModelResponse:
+    def _submit(self, arguments: dict[str, Any]) -> Future[ModelResponse]:
+        question = Waiting(arguments["messages"], arguments["optional_params"])
+        self._waiting.put(question)
+        self._thread.submit(self._answer_waiting)
+        return question.answer
+
+    def _answer_waiting(self) -> None:
+        """Answer everything that waits; a later call finds nothing."""
+        short: dict[int, list[tuple[Waiting, Prompt]]] = {}
+        for question in self._taken():
+            with failing(question):
+                scorer = self._model()
+                if question.bound > 1:
+                    question.answer.set_result(response_of(self._generate(question)))
+                else:
+                    prompt = scorer.tokens(question.messages, question.template)
+                    short.setdefault(question.top, []).append((question, prompt))
+        for top, asked in short.items():
+            with failing(*(question for question, _ in asked)):
+                found = self._model().first_tokens([prompt for _, prompt in asked], top)
+                for (question, _), generated in zip(asked, found, strict=True):
+                    question.answer.set_result(response_of(generated))
+
+    def _taken(self) -> Iterator[Waiting]:
+        """The questions that wait and were not cancelled."""
+        with suppress(Empty):
+            while True:
+                question = self._waiting.get_nowait()
+                if question.answer.set_running_or_notify_cancel():
+                    yield question
+
+    def _model(self) -> Scorer:
         if self._scorer is None:
             self._scorer = Scorer(*self._arguments)
-        template = (parameters.get("extra_body") or {}).get("chat_template_kwargs") or {}
-        found = self._scorer.generate(
-            messages,
-            max_tokens=int(parameters.get("max_tokens") or parameters.get("max_completion_tokens") or 256),
-            top=int(parameters.get("top_logprobs") or 0) if parameters.get("logprobs") else 0,
-            temperature=float(parameters.get("temperature") or 0.0),
-            seed=int(parameters.get("seed") or 0),
-            template=dict(template),
+        return self._scorer
+
+    def _generate(self, question: Waiting) -> Generated:
+        return self._model().generate(
+            question.messages,
+            max_tokens=question.bound,
+            top=question.top,
+            temperature=float(question.parameters.get("temperature") or 0.0),
+            seed=int(question.parameters.get("seed") or 0),
+            template=question.template,
         )
-        return response_of(found)
+
+
+@contextmanager
+def failing(*questions: Waiting) -> Iterator[None]:
+    """Give an error to the questions that it leaves without an answer."""
+    try:
+        yield
+    except BaseException as error:
+        for question in questions:
+            if not question.answer.done():
+                question.answer.set_exception(error)
 
 
 def response_of(found: Generated) -> ModelResponse:

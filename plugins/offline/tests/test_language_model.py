@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,6 +17,7 @@ from bioelx_bench_llm.strategies.pointwise import pointwise_requests
 from bioelx_bench_offline import language_model_files
 from bioelx_bench_offline.language_model import LocalOptions, SmolLm2Options, make_ranker
 from bioelx_bench_offline.language_model_files import model_revision, ready_folder, smollm2_file, unpack_gguf
+from bioelx_bench_offline.language_model_handler import LocalHandler
 from bioelx_bench_offline.language_model_scorer import Scorer
 from language_model_samples import items, model_environment, require_model
 
@@ -98,17 +100,62 @@ def test_shared_starts_give_what_the_whole_prompt_gives(scorer: Scorer, context:
 
 
 def test_the_prompt_is_cut_before_the_candidate(scorer: Scorer) -> None:
-    (one, cuts), (two, again) = (scorer.tokens(chat("A stroke.", name), {}) for name in ("stroke", "fever"))
-    assert len(cuts) == 2 and cuts == again
-    assert one[: cuts[1]] == two[: cuts[1]] and one != two
-    assert scorer._tokenizer.decode(one[: cuts[1]]).endswith("Context: A stroke.\n\n")
-    assert scorer.tokens([{"role": "user", "content": ""}], {})[0]
+    one, two = (scorer.tokens(chat("A stroke.", name), {}) for name in ("stroke", "fever"))
+    assert len(one.cuts) == 2 and one.cuts == two.cuts
+    assert one.start == two.start and one.rest != two.rest
+    assert scorer._tokenizer.decode(one.start).endswith("Context: A stroke.\n\n")
+    assert scorer.tokens([{"role": "user", "content": ""}], {}).ids
 
 
 def test_a_message_of_one_paragraph_is_cut_before_its_last_line(scorer: Scorer) -> None:
     messages = [{"role": "user", "content": "<Query>: stroke\n<Document>: apoplexy"}]
-    ids, cuts = scorer.tokens(messages, {})
-    assert scorer._tokenizer.decode(ids[: cuts[-1]]).endswith("<Query>: stroke\n")
+    assert scorer._tokenizer.decode(scorer.tokens(messages, {}).start).endswith("<Query>: stroke\n")
+
+
+QUESTIONS = [
+    *(chat("He had a stroke.", "stroke " * n) for n in (1, 5, 18, 2, 7, 40, 3, 4, 6, 9, 1)),
+    *(chat(*mention) for mention in MENTIONS),
+]
+
+
+@pytest.fixture(scope="module")
+def batching(environment: Environment) -> Scorer:
+    file = smollm2_file()
+    scorer = Scorer(ready_folder(file, model_revision(file), environment), "cpu", "bfloat16")
+    assert scorer._rows > 1
+    return scorer
+
+
+def test_an_answer_does_not_depend_on_what_is_computed_together(batching: Scorer) -> None:
+    prompts = [batching.tokens(q, {}) for q in QUESTIONS]
+    together = batching.first_tokens(prompts, 20)
+    assert together == batching.first_tokens(prompts[::-1], 20)[::-1]
+    assert together == [batching.first_tokens([p], 20)[0] for p in prompts]
+
+
+def test_questions_together_give_what_each_gives_alone(
+    scorer: Scorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = [scorer.tokens(q, {}) for q in QUESTIONS]
+    alone = scorer.first_tokens([replace(p, cuts=()) for p in prompts], 20)
+    monkeypatch.setattr(scorer, "_rows", 8)
+    for one, other in zip(alone, scorer.first_tokens(prompts, 20), strict=True):
+        assert one.first == other.first
+        assert [v for _, v in other.alternatives] == pytest.approx([v for _, v in one.alternatives], abs=2e-4)
+
+
+def test_a_question_that_cannot_be_put_fails_alone(environment: Environment) -> None:
+    file = smollm2_file()
+    handler = LocalHandler(ready_folder(file, model_revision(file), environment), "cpu", "float32")
+    short = {"max_tokens": 1, "logprobs": True, "top_logprobs": 3}
+    bad = [{"role": "user"}]
+    futures = [
+        handler._submit({"messages": messages, "optional_params": short})
+        for messages in (QUESTIONS[0], bad, QUESTIONS[1])
+    ]
+    assert futures[1].exception(60) is not None
+    assert all(futures[i].result(60).choices[0].message.content for i in (0, 2))
+    handler.close()
 
 
 def test_longer_answers_are_generated(scorer: Scorer) -> None:
@@ -232,8 +279,8 @@ def test_qwen3_reranker_is_asked_as_its_card_says(
         )
         wanted = scorer._tokenizer(text, add_special_tokens=False)["input_ids"]
         template = {**flags, "chat_template": STAND_IN_TEMPLATE}
-        found, cuts = scorer.tokens([dict(message) for message in request.messages], template)
-        assert found == wanted and scorer._tokenizer.decode(found[cuts[-1] :]).startswith("<Document>")
+        found = scorer.tokens([dict(message) for message in request.messages], template)
+        assert list(found.ids) == wanted and scorer._tokenizer.decode(found.rest).startswith("<Document>")
         tokens += len(wanted)
     (ranking,) = ranker.rank_many([(mention, candidates)])  # the flag reaches the template through LiteLLM
     ranker.close()
