@@ -32,7 +32,7 @@ STARTS_KEPT: Final = 12
 """Starts of prompts whose keys and values are kept: tens of megabytes each for models of a few billion
 parameters."""
 
-ROWS: Final = 8
+ROWS: Final = 4
 WIDTH: Final = 32
 """Rows of a batch, and the step of its width in tokens, where questions are computed together."""
 
