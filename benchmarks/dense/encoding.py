@@ -1,7 +1,7 @@
 """Encoding names against the plain loop (fixed order, padded to 25, fp32, batches of 256), in one run.
 
     python benchmarks/dense/encoding.py NAMES.txt [--model offline:e5-small] [--base FOLDER] [--count 5000]
-        [--repeats 2]
+        [--repeats 2] [--dtype auto|fp32|bf16]
 
 NAMES.txt holds a name a line. With --base, FOLDER gets a model of the shape of SapBERT's multilingual one (XLM-R
 base: 12 layers of 768) with random weights and the tokenizer of --model: of what is measured here only the vectors
@@ -65,6 +65,7 @@ def main() -> None:
     parser.add_argument("--model", default="offline:e5-small")
     parser.add_argument("--base", type=Path)
     parser.add_argument("--count", type=int, default=5000)
+    parser.add_argument("--dtype", choices=("auto", "fp32", "bf16"), default="auto")
     parser.add_argument("--repeats", type=int, default=2)
     options = parser.parse_args()
     names = sorted({line.lower() for line in options.names.read_text(encoding="utf-8").splitlines() if line})
@@ -75,7 +76,7 @@ def main() -> None:
     model = options.model
     if options.base:
         model = make_base(options.base, locate_model(options.model, environment).folder)
-    encoder = Encoder.load(model, environment, EncodingOptions(pooling="mean"))
+    encoder = Encoder.load(model, environment, EncodingOptions(pooling="mean", dtype=options.dtype))
     plain = PlainEncoder(encoder.files.folder, "mean")
     encoder.encode(names[:64]), plain.encode(names[:64])
     rates: dict[str, list[tuple[float, float]]] = {"plain": [], "ours": []}
