@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from bioelx_bench_bm25.indexing import META_FILE
 from bioelx_bench_bm25.retriever import Bm25Retriever
 
 from bioelx_bench.errors import DataError
@@ -61,8 +62,8 @@ def answer(large: KnowledgeBase, tmp_path_factory: pytest.TempPathFactory) -> st
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> KnowledgeBase:
-    """Sixty thousand names, so that there is time to disturb the build, on a busy machine too."""
-    names = [(f"C{i // 2:07d}", "en", f"word{i % 97} word{i % 89} of {i}") for i in range(60_000)]
+    """So many names that there is time to disturb the build: more than a second on a quick machine."""
+    names = [(f"C{i // 2:07d}", "en", f"word{i % 97} word{i % 89} of {i}") for i in range(200_000)]
     return make_knowledge_base(tmp_path_factory.mktemp("large") / "kb", names)
 
 
@@ -117,13 +118,22 @@ def test_a_build_that_is_killed_is_done_anew(large: KnowledgeBase, answer: str, 
 
 
 def test_ctrl_c_reaches_python_and_leaves_nothing_half_written(large: KnowledgeBase, tmp_path: Path) -> None:
-    code = "try:\n    cache.build('index', 'bm25', build)\nexcept KeyboardInterrupt:\n    print('stopped')\n"
+    """One build after the other, so that the signal comes during one, however late it is sent."""
+    code = """
+import itertools
+try:
+    for number in itertools.count():
+        cache.build("index", f"bm25-{number}", build)
+except KeyboardInterrupt:
+    print("stopped")
+"""
     process = start(code, large, tmp_path)
-    wait_for(tmp_path / "index" / "bm25.partial" / "lucene", process)
+    wait_for(tmp_path / "index" / "bm25-0.partial" / "lucene", process)
     process.send_signal(signal.SIGINT)
     assert finish(process) == "stopped"
-    assert not (tmp_path / "index" / "bm25").exists()
-    assert list((tmp_path / "index" / "bm25.partial").iterdir()) == []
+    folders = [p for p in (tmp_path / "index").iterdir() if p.is_dir()]
+    assert [p.name for p in folders if p.suffix == ".partial" and any(p.iterdir())] == []
+    assert all((p / META_FILE).is_file() for p in folders if p.suffix != ".partial")
 
 
 def test_a_full_disk_is_an_error_and_frees_what_was_written(large: KnowledgeBase, tmp_path: Path) -> None:
