@@ -63,7 +63,9 @@ Source files:
 | steps | {{ report.steps }} |
 | precision, device | {{ report.precision }}, {{ report.device }} |
 | trained parameters | {{ report.trained_parameters }} |
-
+{% if report.adapter_share_of_change is defined %}| share of their squared change that the adapter keeps | \
+{{ "%.1f" | format(100 * report.adapter_share_of_change) }} % |
+{% endif %}
 ## Figures
 
 {% if report.pairs_per_second %}Throughput {{ report.pairs_per_second }} pairs/s.{% endif %}

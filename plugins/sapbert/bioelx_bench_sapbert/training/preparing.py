@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import torch
 
-from bioelx_bench.errors import DataError, UsageError
+from bioelx_bench.errors import DataError, MissingError, UsageError
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.protocols import Environment
 from bioelx_bench_sapbert.training.development import DevelopmentSet, held_out_mask, make_development_set
@@ -72,6 +74,9 @@ def prepare(
 ) -> Prepared:
     """Make pairs, order, model and development set."""
     settings = request.settings
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    precision = resolve_precision(settings, device)
+    check_compiler(device, settings)
     pairs = pairs_of(request, environment, pair_rules(request.kb, settings), pairs_file, main_process)
     languages = np.asarray(request.kb.names.column("language").to_numpy(), dtype=np.int16)
     groups, crossing = group_pairs(pairs, languages)
@@ -85,8 +90,6 @@ def prepare(
     torch.manual_seed(settings.seed)
     model, tokenizer = load_base(request.model, folder, offline=environment.offline)
     check_length(model, tokenizer, settings)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    precision = resolve_precision(settings, device)
     trained = prepare_model(model, settings)
     if settings.compile:
         trained.compile(dynamic=True)
@@ -103,6 +106,22 @@ def prepare(
         tokens=Tokens(tokenizer, settings, pass_cost(device, precision)),
         development=make_development_set(request.kb, settings, request.development) if main_process else None,
     )
+
+
+def check_compiler(device: torch.device, settings: TrainingSettings) -> None:
+    """Refuse to compile on a CPU without a C++ compiler, before anything is computed.
+
+    Raises:
+        MissingError: There is none.
+    """
+    candidates = [c for c in (os.environ.get("CXX"), "g++", "clang++") if c]
+    if settings.compile and device.type == "cpu" and not any(map(shutil.which, candidates)):
+        raise MissingError(
+            "there is no C++ compiler",
+            where="--set compile=true",
+            why=f"torch.compile needs one on a CPU; looked for {', '.join(candidates)}",
+            mend="install g++, or leave compile out: training is slower, and the same otherwise",
+        )
 
 
 def check_length(model: Any, tokenizer: Any, settings: TrainingSettings) -> None:

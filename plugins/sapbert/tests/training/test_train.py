@@ -212,6 +212,7 @@ def test_the_change_of_whole_layers_is_kept_as_an_adapter(
     )
     report = train(wanted, environment)
     assert report["adapter_share_of_change"] == 1.0
+    assert "that the adapter keeps | 100.0 % |" in (tmp_path / "model" / "README.md").read_text()
     from bioelx_bench_sapbert.encoding import Encoder
     from bioelx_bench_sapbert.options import EncodingOptions
 
@@ -227,6 +228,20 @@ def test_the_change_of_whole_layers_is_kept_as_an_adapter(
             parameters[name.removeprefix("model.")].copy_(value)
     assert abs(adapted - untrained).max() > 1e-2
     assert adapted == pytest.approx(whole.encode(names), abs=1e-3)
+
+
+def test_a_missing_compiler_is_said_before_anything_is_made(
+    base_model: Path,
+    small_kb: KnowledgeBase,
+    environment: Environment,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(MissingError, match="no C\\+\\+ compiler"):
+        train(request(base_model, small_kb, tmp_path / "model", compile=True), environment)
+    assert not (tmp_path / "model").exists()
 
 
 def test_two_ways_of_making_an_adapter_at_once_are_refused() -> None:
