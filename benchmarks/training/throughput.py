@@ -124,7 +124,7 @@ def main() -> None:
     _, tokenizer = load_base(str(given.model), given.model, offline=True)
     device = torch.device("cpu")
     precision = resolve_precision(SETTINGS, device)
-    collator = PairCollator(kb, Tokens(tokenizer, SETTINGS, pass_cost(device, precision)))
+    collator = PairCollator(kb, Tokens(tokenizer, SETTINGS, pass_cost(device, precision)), SETTINGS)
     batches = sample(kb, given.pairs, given.steps)
     cast = (lambda: torch.autocast("cpu", torch.bfloat16)) if precision == "bf16" else nullcontext
 

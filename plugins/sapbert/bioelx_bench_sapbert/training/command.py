@@ -69,10 +69,7 @@ def read_settings(pairs: list[str] | tuple[str, ...]) -> TrainingSettings:
     Raises:
         UsageError: An unknown setting, or a value that it does not take.
     """
-    values: dict[str, Any] = dict(parse_pairs(pairs, "--set"))
-    if "languages" in values:
-        values["languages"] = tuple(x.strip() for x in str(values["languages"]).split(",") if x.strip())
-    return validate_options(TrainingSettings, values, "sapbert-x", "--set")
+    return validate_options(TrainingSettings, dict(parse_pairs(pairs, "--set")), "sapbert-x", "--set")
 
 
 def command_line(

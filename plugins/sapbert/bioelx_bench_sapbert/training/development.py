@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +18,10 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from bioelx_bench.errors import DataError, MissingError, at
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.scoring.surface import normalise
-from bioelx_bench_sapbert.training.encoder import NameEncoder, Tokens
+from bioelx_bench_sapbert.training.encoder import NameEncoder, Tokens, encode_names
 from bioelx_bench_sapbert.training.settings import TrainingSettings
 
 ENGLISH = "en"
-ENCODED_AT_ONCE = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,31 +132,14 @@ def make_development_set(
     return DevelopmentSet(queries, np.sort(np.concatenate([english[of_gold], others])).tolist())
 
 
-@torch.no_grad()
-def encode(encoder: NameEncoder, tokens: Tokens, names: Sequence[str]) -> torch.Tensor:
-    """Normalised vectors of names, shape (names, dimensions), on the CPU."""
-    device = next(encoder.parameters()).device
-    order = sorted(range(len(names)), key=lambda i: len(names[i]))
-    parts = []
-    for start in range(0, len(order), ENCODED_AT_ONCE):
-        chunks, places = tokens.chunks([names[i] for i in order[start : start + ENCODED_AT_ONCE]])
-        moved = [{key: value.to(device) for key, value in chunk.items()} for chunk in chunks]
-        parts.append(encoder(moved, places.to(device)).cpu())
-    vectors = torch.nn.functional.normalize(torch.cat(parts), dim=-1)
-    return torch.zeros_like(vectors).index_copy(0, torch.tensor(order), vectors)
-
-
 def recall_at_1(
-    encoder: NameEncoder, tokens: Tokens, kb: KnowledgeBase, development: DevelopmentSet
+    encoder: NameEncoder, tokens: Tokens, precision: str, kb: KnowledgeBase, development: DevelopmentSet
 ) -> dict[str, float]:
     """Recall@1 (0 to 1) of each group, and `mean` over groups, by cosine."""
-    was_training = encoder.training
-    encoder.eval()
-    names = encode(encoder, tokens, [kb.name_text(r) for r in development.dictionary])
-    queries = encode(encoder, tokens, [q.text for q in development.queries])
+    names = encode_names(encoder, tokens, precision, [kb.name_text(r) for r in development.dictionary])
+    queries = encode_names(encoder, tokens, precision, [q.text for q in development.queries])
     concepts = torch.from_numpy(np.asarray(kb.name_concepts[development.dictionary], dtype=np.int64))
     best = torch.cat([concepts[(part @ names.T).argmax(1)] for part in torch.split(queries, 512)]).tolist()
-    encoder.train(was_training)
     hits: dict[str, list[bool]] = {}
     for query, found in zip(development.queries, best, strict=True):
         hits.setdefault(query.group, []).append(found in query.gold)
@@ -168,10 +150,8 @@ def recall_at_1(
 class DevelopmentCallback(TrainerCallback):
     """Measures Recall@1 on the development set every `every` steps, in the first process."""
 
-    def __init__(
-        self, encoder: NameEncoder, tokens: Tokens, kb: KnowledgeBase, development: DevelopmentSet, every: int
-    ) -> None:
-        self.encoder, self.tokens, self.kb, self.development = encoder, tokens, kb, development
+    def __init__(self, measure: Callable[[], dict[str, float]], every: int) -> None:
+        self.measure = measure
         self.every = every
 
     def on_step_end(
@@ -179,6 +159,5 @@ class DevelopmentCallback(TrainerCallback):
     ) -> None:
         """Measure, and write the figures into the trainer's log."""
         if state.global_step % self.every == 0 and state.is_world_process_zero:
-            measured = recall_at_1(self.encoder, self.tokens, self.kb, self.development)
-            figures = {f"dev_recall@1/{group}": value for group, value in measured.items()}
+            figures = {f"dev_recall@1/{group}": value for group, value in self.measure().items()}
             state.log_history.append({"step": state.global_step, **figures})

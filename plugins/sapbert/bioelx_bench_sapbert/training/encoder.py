@@ -11,11 +11,15 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from bioelx_bench.errors import MissingError
+from bioelx_bench.progress import Task
 from bioelx_bench_sapbert.loading import quiet_transformers
 from bioelx_bench_sapbert.training.adapter import add_adapter, train_linear_layers_only
 from bioelx_bench_sapbert.training.settings import Pooling, TrainingSettings
 
 Chunk = Mapping[str, torch.Tensor]
+
+ENCODED_AT_ONCE: Final = 2048
+"""Names encoded at once where nothing is trained."""
 
 CPU_PASS_COST: Final = 48
 CPU_BF16_PASS_COST: Final = 400
@@ -104,6 +108,30 @@ class Tokens:
         rows = torch.tensor([[*row, *[self.padding] * (longest - len(row))] for row in ids])
         lengths = torch.tensor([len(row) for row in ids])
         return {"input_ids": rows, "attention_mask": (torch.arange(longest) < lengths[:, None]).long()}
+
+
+@torch.no_grad()
+def encode_names(
+    encoder: NameEncoder, tokens: Tokens, precision: str, names: Sequence[str], bar: Task | None = None
+) -> torch.Tensor:
+    """Normalised vectors of names with the model as it is, shape (names, dimensions), fp32, on the CPU."""
+    device = next(encoder.parameters()).device
+    dtype = torch.float16 if precision == "fp16" else torch.bfloat16
+    order = sorted(range(len(names)), key=lambda i: len(names[i]))
+    parts = []
+    was_training = encoder.training
+    encoder.eval()
+    with torch.autocast(device.type, dtype=dtype, enabled=precision != "fp32"):
+        for start in range(0, len(order), ENCODED_AT_ONCE):
+            part = order[start : start + ENCODED_AT_ONCE]
+            chunks, places = tokens.chunks([names[i] for i in part])
+            moved = [{key: value.to(device) for key, value in chunk.items()} for chunk in chunks]
+            parts.append(encoder(moved, places.to(device)).float().cpu())
+            if bar is not None:
+                bar.advance(len(part))
+    encoder.train(was_training)
+    vectors = torch.nn.functional.normalize(torch.cat(parts), dim=-1)
+    return torch.zeros_like(vectors).index_copy(0, torch.tensor(order), vectors)
 
 
 def chunk_ends(lengths: Sequence[int], pass_cost: int) -> list[int]:

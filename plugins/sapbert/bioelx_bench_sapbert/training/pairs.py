@@ -26,6 +26,7 @@ BLOCK_CONCEPTS: Final = 1 << 16
 """Concepts handled at once. A constant, since the sample depends on it."""
 
 Rows = npt.NDArray[np.int64]
+Pairs = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +48,10 @@ class PairRules:
     excluded: Callable[[pa.Array, npt.NDArray[np.int16]], npt.NDArray[np.bool_]] | None = None
 
 
-def language_codes(kb: KnowledgeBase, languages: tuple[str, ...]) -> npt.NDArray[np.int16]:
-    """The knowledge base's codes of these languages, or of all.
+def language_codes(
+    kb: KnowledgeBase, languages: tuple[str, ...], setting: str = "languages"
+) -> npt.NDArray[np.int16]:
+    """The knowledge base's codes of the languages of a setting, or of all.
 
     Raises:
         UsageError: It has no name in one of them.
@@ -59,7 +62,7 @@ def language_codes(kb: KnowledgeBase, languages: tuple[str, ...]) -> npt.NDArray
             raise UsageError(
                 f"the knowledge base {kb.name} has no name in the language {language!r}"
                 f"{did_you_mean(language, known)}",
-                where=f"--set languages={','.join(languages)}",
+                where=f"--set {setting}={','.join(languages)}",
                 why=f"its languages are {', '.join(sorted(known))}",
                 mend="bioelx-bench kb add-aliases adds names of further languages",
             )

@@ -6,7 +6,9 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,19 +26,15 @@ from bioelx_bench_sapbert.locating import ENCODING_FILE
 from bioelx_bench_sapbert.training.adapter import extract_adapter
 from bioelx_bench_sapbert.training.batches import PairCollator, PairDataset
 from bioelx_bench_sapbert.training.card import write_card
-from bioelx_bench_sapbert.training.development import (
-    DevelopmentCallback,
-    DevelopmentSet,
-    recall_at_1,
-)
+from bioelx_bench_sapbert.training.development import DevelopmentCallback, recall_at_1
 from bioelx_bench_sapbert.training.encoder import (
     NameEncoder,
-    Tokens,
     load_base,
     prepare_model,
     save_model,
 )
 from bioelx_bench_sapbert.training.loss import PairLoss
+from bioelx_bench_sapbert.training.negatives import HardNegatives, NegativesCallback, Searcher
 from bioelx_bench_sapbert.training.order import PairOrder
 from bioelx_bench_sapbert.training.preparing import PATIENCE_SECONDS, Prepared, prepare
 from bioelx_bench_sapbert.training.settings import TrainingSettings
@@ -202,20 +200,24 @@ def fit(request: TrainingRequest, ready: Prepared, environment: Environment) -> 
     arguments = training_arguments(settings, work, steps, precision, cpu=device.type == "cpu")
     checkpoint = last_whole_checkpoint(work)
     done = int(Path(checkpoint).name.rpartition("-")[2]) if checkpoint else 0
-    before = untrained_recall(work, encoder, tokens, request.kb, development) if development else None
+    measure = (
+        partial(recall_at_1, encoder, tokens, precision, request.kb, development) if development else None
+    )
+    before = untrained_recall(work, measure) if measure else None
+    negatives = hard_negatives(request, ready, environment, steps * per_step, world)
     with environment.progress.task(
         "Training", total=steps * per_step, unit="pairs", done=done * per_step
     ) as bar:
         callbacks: list[TrainerCallback] = [BarCallback(bar, per_step)]
-        if development:
-            callbacks.append(
-                DevelopmentCallback(encoder, tokens, request.kb, development, settings.eval_steps)
-            )
+        if measure:
+            callbacks.append(DevelopmentCallback(measure, settings.eval_steps))
+        if negatives:
+            callbacks.append(NegativesCallback(negatives))
         trainer = PairTrainer(
             model=encoder,
             args=arguments,
-            train_dataset=PairDataset(pairs, order, steps * per_step),
-            data_collator=PairCollator(request.kb, tokens),
+            train_dataset=PairDataset(pairs, order, steps * per_step, negatives),
+            data_collator=PairCollator(request.kb, tokens, settings),
             pair_loss=PairLoss(settings),
             kb=request.kb,
             callbacks=callbacks,
@@ -238,12 +240,12 @@ def fit(request: TrainingRequest, ready: Prepared, environment: Environment) -> 
     }
     if kept is not None:
         figures["adapter_share_of_change"] = round(kept, 4)
-    if development:
+    if development and measure:
         figures["development_figures"] = {
             "queries": len(development.queries),
             "dictionary_names": len(development.dictionary),
             "untrained": before,
-            "trained": recall_at_1(encoder, tokens, request.kb, development),
+            "trained": measure(),
         }
     return figures
 
@@ -260,13 +262,35 @@ def keep_as_adapter(request: TrainingRequest, ready: Prepared, environment: Envi
     return kept
 
 
-def untrained_recall(
-    work: Path, encoder: NameEncoder, tokens: Tokens, kb: KnowledgeBase, development: DevelopmentSet
-) -> dict[str, float]:
+def hard_negatives(
+    request: TrainingRequest, ready: Prepared, environment: Environment, length: int, world: int
+) -> HardNegatives | None:
+    """The hard negatives of the run, if it is to have any."""
+    if not request.settings.hard_negatives:
+        return None
+    searcher = Searcher(
+        encoder=ready.encoder,
+        tokens=ready.tokens,
+        precision=ready.precision,
+        progress=environment.progress,
+    )
+    return HardNegatives(
+        request.kb,
+        ready.pairs,
+        ready.order,
+        length,
+        request.settings,
+        world,
+        searcher if int(os.environ.get("RANK", "0")) == 0 else None,
+        request.output / WORK_FOLDER,
+    )
+
+
+def untrained_recall(work: Path, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
     """Recall@1 before the first step, measured once; a checkpoint is loaded only after this."""
     path = work / "untrained.json"
     if not path.is_file():
-        write_json(path, recall_at_1(encoder, tokens, kb, development))
+        write_json(path, measure())
     found: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
     return found
 

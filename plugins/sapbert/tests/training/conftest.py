@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.kb.table import build_from_table
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the modules beside the tests
 
 Row = tuple[str, str, str]
 

@@ -1,22 +1,18 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from bioelx_bench_sapbert.training.command import read_settings
 from bioelx_bench_sapbert.training.development import make_development_set, read_queries
-from bioelx_bench_sapbert.training.run import TrainingRequest, last_whole_checkpoint, train
+from bioelx_bench_sapbert.training.run import last_whole_checkpoint, train
 from bioelx_bench_sapbert.training.settings import TrainingSettings
+from run_samples import environment as make_environment
+from run_samples import losses, request, start_training, stop_after_checkpoint, weights
 from safetensors.torch import load_file
 
 from bioelx_bench.aliases.seen import read_seen
@@ -25,42 +21,10 @@ from bioelx_bench.errors import BenchError, DataError, MissingError, UsageError
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.protocols import Environment
 
-SETTINGS: dict[str, Any] = {
-    "pooling": "mean",
-    "batch_pairs": 16,
-    "learning_rate": 1e-3,
-    "steps": 20,
-    "save_steps": 5,
-    "logging_steps": 1,
-    "chunk_names": 8,
-    "threads": 1,
-}
-
-
-def request(model: Path, kb: KnowledgeBase, output: Path, **changes: Any) -> TrainingRequest:
-    development = changes.pop("development", ())
-    return TrainingRequest(
-        model=str(model),
-        kb=kb,
-        output=output,
-        settings=TrainingSettings(**{**SETTINGS, **changes}),
-        development=development,
-        command="bioelx-bench train sapbert-x",
-        keep_checkpoints=True,
-    )
-
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Environment:
-    return Environment(cache=Cache(tmp_path / "cache"), offline=True)
-
-
-def losses(report: dict[str, Any]) -> list[float]:
-    return [entry["loss"] for entry in report["log"] if "loss" in entry]
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_file(folder / "checkpoints" / "checkpoint-20" / "trained.safetensors")
+    return make_environment(tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -113,36 +77,11 @@ def test_a_folder_with_something_else_is_refused(
         train(request(base_model, small_kb, tmp_path / "other"), environment)
 
 
-def start(path: Path, arguments: list[str], model: Path, kb: KnowledgeBase, **changes: Any) -> Any:
-    given = {
-        "model": str(model),
-        "kb": str(kb.folder),
-        "output": str(path / "model"),
-        "settings": {**SETTINGS, **changes},
-    }
-    (path / "given.json").write_text(json.dumps(given))
-    command = [
-        sys.executable,
-        *arguments,
-        str(Path(__file__).with_name("two_ranks.py")),
-        str(path / "given.json"),
-    ]
-    environ = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, env=environ, start_new_session=True, stderr=subprocess.PIPE, text=True)
-
-
 @pytest.mark.slow
 def test_after_a_kill_training_ends_with_the_same_weights(
     base_model: Path, small_kb: KnowledgeBase, uninterrupted: Path, environment: Environment, tmp_path: Path
 ) -> None:
-    process = start(tmp_path, [], base_model, small_kb)
-    checkpoint = tmp_path / "model" / "checkpoints" / "checkpoint-5" / "trainer_state.json"
-    deadline = time.monotonic() + 240
-    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.002)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert json.loads((tmp_path / "model" / "training.json").read_text())["status"] == "running"
+    stop_after_checkpoint(start_training(tmp_path, [], base_model, small_kb), 5)
     report = train(request(base_model, small_kb, tmp_path / "model"), environment)
     assert report["status"] == "finished"
     for name, value in weights(uninterrupted).items():
@@ -155,10 +94,10 @@ def test_two_ranks_give_the_loss_of_the_doubled_batch(
 ) -> None:
     calm = {"dropout": 0.0}  # each process draws its own dropout
     torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0", "--standalone"]
-    process = start(tmp_path, torchrun, base_model, small_kb, **calm, batch_pairs=8)
-    _, said = process.communicate(timeout=300)
-    assert process.returncode == 0, said[-2000:]
-    report = json.loads((tmp_path / "model" / "training.json").read_text())
+    started = start_training(tmp_path, torchrun, base_model, small_kb, **calm, batch_pairs=8)
+    _, said = started.process.communicate(timeout=300)
+    assert started.process.returncode == 0, said[-2000:]
+    report = started.report()
     assert report["world_size"] == 2
     alone = train(request(base_model, small_kb, tmp_path / "alone", **calm), environment)
     assert len(losses(report)) == 20
