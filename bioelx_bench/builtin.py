@@ -141,7 +141,7 @@ def knowledge_bases() -> list[KnowledgeBaseSpec]:
 
 @hookimpl
 def alias_sources() -> list[AliasSourceSpec]:
-    """Sources of aliases: Wikidata by three routes, translations of ontologies, ontologies and tables."""
+    """Sources of aliases: Wikidata by three routes, ontologies and their translations, tables, dictionaries."""
     table = {
         "wikidata-sparql": (
             "Wikidata through a SPARQL endpoint",
@@ -153,6 +153,11 @@ def alias_sources() -> list[AliasSourceSpec]:
         "babelon": ("Babelon translation tables (HPO)", "tables:make_babelon", "BabelonOptions"),
         "obo": ("Ontologies with UMLS cross-references", "tables:make_obo", "OboOptions"),
         "table": ("A table of CUI, language and name", "tables:make_table", "TableOptions"),
+        "dictionary": (
+            "Bilingual dictionaries, joined by name (FreeDict, EDICT, hanja)",
+            "dictionary:make_dictionary",
+            "DictionaryOptions",
+        ),
     }
     return [
         AliasSourceSpec(
