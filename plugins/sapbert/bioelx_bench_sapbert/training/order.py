@@ -18,6 +18,7 @@ class PairOrder:
         crosslingual: For each group, whether it is of two languages.
         temperature: 1 leaves the groups' shares as they are; above, share to the power 1/temperature.
         crosslingual_share: Share of cross-lingual pairs, or None to leave it.
+        wanted: For each group, whether its pairs are trained on; None for all.
         seed: The seed.
     """
 
@@ -28,13 +29,16 @@ class PairOrder:
         *,
         temperature: float = 1.0,
         crosslingual_share: float | None = None,
+        wanted: npt.NDArray[np.bool_] | None = None,
         seed: int = 0,
     ) -> None:
         self.count = len(groups)
         self.seed = seed
-        self._natural = temperature == 1.0 and crosslingual_share is None
+        self._natural = temperature == 1.0 and crosslingual_share is None and wanted is None
         self._groups = groups
         sizes = np.bincount(groups, minlength=len(crosslingual))
+        if wanted is not None:
+            sizes = np.where(wanted, sizes, 0)
         self.shares = group_shares(sizes, crosslingual, temperature, crosslingual_share)
         self._epoch = lru_cache(maxsize=2)(self.epoch)
 
@@ -61,7 +65,7 @@ class PairOrder:
 
 def group_pairs(
     pairs: npt.NDArray[np.int32], languages: npt.NDArray[np.int16]
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int16]]:
     """Group pairs by their unordered pair of languages.
 
     Args:
@@ -69,12 +73,12 @@ def group_pairs(
         languages: Language code of every name row.
 
     Returns:
-        The group of each pair, and for each group whether its two languages differ.
+        The group of each pair, and the two languages of each group, shape (groups, 2), the lower code first.
     """
     first, second = languages[pairs[:, 0]].astype(np.int64), languages[pairs[:, 1]].astype(np.int64)
     low, high = np.minimum(first, second), np.maximum(first, second)
     keys, groups = np.unique(low * (1 << 16) + high, return_inverse=True)
-    return groups.astype(np.int32), (keys >> 16) != (keys & 0xFFFF)
+    return groups.astype(np.int32), np.stack([keys >> 16, keys & 0xFFFF], axis=1).astype(np.int16)
 
 
 def group_shares(

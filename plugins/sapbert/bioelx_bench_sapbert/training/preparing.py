@@ -26,7 +26,7 @@ from bioelx_bench_sapbert.training.encoder import (
 )
 from bioelx_bench_sapbert.training.negatives import searched_names
 from bioelx_bench_sapbert.training.order import PairOrder, group_pairs
-from bioelx_bench_sapbert.training.pairs import PairRules, write_pairs
+from bioelx_bench_sapbert.training.pairs import PairRules, language_codes, write_pairs
 from bioelx_bench_sapbert.training.settings import TrainingSettings
 from bioelx_bench_sapbert.training.trainer import resolve_precision
 
@@ -82,10 +82,12 @@ def prepare(
         searched_names(request.kb, settings)  # what cannot be searched is said before anything is computed
     pairs = pairs_of(request, environment, pair_rules(request.kb, settings), pairs_file, main_process)
     languages = np.asarray(request.kb.names.column("language").to_numpy(), dtype=np.int16)
-    groups, crossing = group_pairs(pairs, languages)
+    groups, spoken = group_pairs(pairs, languages)
+    crossing = spoken[:, 0] != spoken[:, 1]
     order = PairOrder(
         groups,
         crossing,
+        wanted=with_pivot(request.kb, settings, spoken),
         temperature=settings.language_temperature,
         crosslingual_share=settings.crosslingual_share,
         seed=settings.seed,
@@ -109,6 +111,32 @@ def prepare(
         tokens=Tokens(tokenizer, settings, pass_cost(device, precision)),
         development=make_development_set(request.kb, settings, request.development) if main_process else None,
     )
+
+
+def with_pivot(kb: KnowledgeBase, settings: TrainingSettings, spoken: Any) -> Any:
+    """Which groups of pairs are of one language or have a name in the pivot's; None where there is no pivot.
+
+    Args:
+        kb: The knowledge base.
+        settings: The settings.
+        spoken: The two languages of each group, shape (groups, 2).
+
+    Raises:
+        UsageError: The knowledge base has no name in the pivot's language.
+        DataError: No pair is left.
+    """
+    if settings.pivot is None:
+        return None
+    pivot = language_codes(kb, (settings.pivot,), "pivot")
+    wanted = (spoken[:, 0] == spoken[:, 1]) | (spoken == pivot).any(1)
+    if not wanted.any():
+        raise DataError(
+            f"no pair has a name in the language {settings.pivot!r}",
+            where=f"--set pivot={settings.pivot}",
+            why="no concept has names in that language and in another of those trained on",
+            mend="choose another pivot, or add its language to languages",
+        )
+    return wanted
 
 
 def check_compiler(device: torch.device, settings: TrainingSettings) -> None:

@@ -41,6 +41,9 @@ class TrainingSettings(Options):
     crosslingual_share: float | None = Field(
         None, ge=0, le=1, description="Share of pairs in two languages; by default as they are."
     )
+    pivot: str | None = Field(
+        None, description="Of pairs in two languages only those with a name in this one, such as en."
+    )
     endings_share: float = Field(
         0.0,
         ge=0,
