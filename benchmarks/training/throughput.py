@@ -35,13 +35,13 @@ WARM_UP = 2
 """Steps at first that are not timed: memory is taken, and with --compile the model is compiled."""
 
 
-def sample(kb: KnowledgeBase, pairs: int, steps: int) -> list[list[tuple[int, int]]]:
-    """The batches both loops train on."""
+def sample(kb: KnowledgeBase, pairs: int, steps: int) -> list[list[tuple[int, int, int]]]:
+    """The batches both loops train on: positions and pairs of name rows."""
     import numpy as np
 
     block = next(iter(make_pairs(kb, PairRules())))
     chosen = np.random.default_rng(0).permutation(len(block))[: pairs * steps]
-    rows = [(int(a), int(b)) for a, b in block[chosen]]
+    rows = [(position, int(a), int(b)) for position, (a, b) in enumerate(block[chosen])]
     return [rows[i * pairs : (i + 1) * pairs] for i in range(steps)]
 
 
@@ -134,7 +134,7 @@ def main() -> None:
             return encoder(batch["chunks"], batch["order"]), batch["concepts"]
 
     def plain(encoder: NameEncoder, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        rows = [row for pair in batches[step] for row in pair]
+        rows = [row for _, *pair in batches[step] for row in pair]
         tokens = tokenizer(
             [kb.name_text(row).lower() for row in rows],
             padding="max_length",

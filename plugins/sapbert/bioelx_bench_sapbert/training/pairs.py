@@ -26,7 +26,6 @@ BLOCK_CONCEPTS: Final = 1 << 16
 """Concepts handled at once. A constant, since the sample depends on it."""
 
 Rows = npt.NDArray[np.int64]
-Pairs = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,6 @@ from bioelx_bench_sapbert.training.encoder import (
     pass_cost,
     prepare_model,
 )
-from bioelx_bench_sapbert.training.negatives import searched_names
 from bioelx_bench_sapbert.training.order import PairOrder, group_pairs
 from bioelx_bench_sapbert.training.pairs import PairRules, language_codes, write_pairs
 from bioelx_bench_sapbert.training.settings import TrainingSettings
@@ -78,8 +77,6 @@ def prepare(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     precision = resolve_precision(settings, device)
     check_compiler(device, settings)
-    if settings.hard_negatives:
-        searched_names(request.kb, settings)  # what cannot be searched is said before anything is computed
     pairs = pairs_of(request, environment, pair_rules(request.kb, settings), pairs_file, main_process)
     languages = np.asarray(request.kb.names.column("language").to_numpy(), dtype=np.int16)
     groups, spoken = group_pairs(pairs, languages)

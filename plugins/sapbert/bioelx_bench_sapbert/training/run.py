@@ -34,7 +34,6 @@ from bioelx_bench_sapbert.training.encoder import (
     save_model,
 )
 from bioelx_bench_sapbert.training.loss import PairLoss
-from bioelx_bench_sapbert.training.negatives import HardNegatives, NegativesCallback, Searcher
 from bioelx_bench_sapbert.training.order import PairOrder
 from bioelx_bench_sapbert.training.preparing import PATIENCE_SECONDS, Prepared, prepare
 from bioelx_bench_sapbert.training.settings import TrainingSettings
@@ -204,19 +203,16 @@ def fit(request: TrainingRequest, ready: Prepared, environment: Environment) -> 
         partial(recall_at_1, encoder, tokens, precision, request.kb, development) if development else None
     )
     before = untrained_recall(work, measure) if measure else None
-    negatives = hard_negatives(request, ready, environment, steps * per_step, world)
     with environment.progress.task(
         "Training", total=steps * per_step, unit="pairs", done=done * per_step
     ) as bar:
         callbacks: list[TrainerCallback] = [BarCallback(bar, per_step)]
         if measure:
             callbacks.append(DevelopmentCallback(measure, settings.eval_steps))
-        if negatives:
-            callbacks.append(NegativesCallback(negatives))
         trainer = PairTrainer(
             model=encoder,
             args=arguments,
-            train_dataset=PairDataset(pairs, order, steps * per_step, negatives),
+            train_dataset=PairDataset(pairs, order, steps * per_step),
             data_collator=PairCollator(request.kb, tokens, settings),
             pair_loss=PairLoss(settings),
             kb=request.kb,
@@ -260,30 +256,6 @@ def keep_as_adapter(request: TrainingRequest, ready: Prepared, environment: Envi
     )
     encoder.model = adapted.to(ready.device)
     return kept
-
-
-def hard_negatives(
-    request: TrainingRequest, ready: Prepared, environment: Environment, length: int, world: int
-) -> HardNegatives | None:
-    """The hard negatives of the run, if it is to have any."""
-    if not request.settings.hard_negatives:
-        return None
-    searcher = Searcher(
-        encoder=ready.encoder,
-        tokens=ready.tokens,
-        precision=ready.precision,
-        progress=environment.progress,
-    )
-    return HardNegatives(
-        request.kb,
-        ready.pairs,
-        ready.order,
-        length,
-        request.settings,
-        world,
-        searcher if int(os.environ.get("RANK", "0")) == 0 else None,
-        request.output / WORK_FOLDER,
-    )
 
 
 def untrained_recall(work: Path, measure: Callable[[], dict[str, float]]) -> dict[str, float]:

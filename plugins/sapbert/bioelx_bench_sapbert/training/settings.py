@@ -50,18 +50,6 @@ class TrainingSettings(Options):
         le=1,
         description="Share of names that get an ending as in running text (de, es, fi, ko, ru, tr).",
     )
-    hard_negatives: int = Field(
-        0, ge=0, description="Names of other concepts, among the nearest to a pair, put beside each pair."
-    )
-    negative_languages: tuple[str, ...] = Field(
-        (), description="Languages in which hard negatives are looked for; empty means those of the names."
-    )
-    negative_pool: int = Field(
-        50_000, ge=0, description="Names among which they are looked for, others each time; 0 means all."
-    )
-    negative_steps: int = Field(
-        500, ge=1, description="Steps after which they are looked for again, with the model as it then is."
-    )
     lora_rank: int = Field(0, ge=0, description="Train a LoRA adapter of this rank; 0 trains the model.")
     adapter_rank: int = Field(
         0, ge=0, description="Train the linear layers whole and keep their change as an adapter of this rank."
@@ -98,7 +86,7 @@ class TrainingSettings(Options):
         """Whether the result is an adapter instead of a whole model."""
         return bool(self.lora_rank or self.adapter_rank)
 
-    @field_validator("languages", "negative_languages", mode="before")
+    @field_validator("languages", mode="before")
     @classmethod
     def split_list(cls, value: object) -> object:
         """A list on the command line has commas between."""

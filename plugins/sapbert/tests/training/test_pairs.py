@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from bioelx_bench_sapbert.training.order import PairOrder, apportion, group_pairs, group_shares
 from bioelx_bench_sapbert.training.pairs import PairRules, make_pairs, write_pairs
+from bioelx_bench_sapbert.training.preparing import with_pivot
+from bioelx_bench_sapbert.training.settings import TrainingSettings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -118,7 +120,8 @@ def test_the_natural_order_is_a_permutation_in_each_epoch() -> None:
 def test_balancing_draws_the_shares_that_were_asked_for(small_kb: KnowledgeBase) -> None:
     pairs = np.concatenate(list(make_pairs(small_kb, PairRules())))
     languages = small_kb.names.column("language").to_numpy().astype(np.int16)
-    groups, crossing = group_pairs(pairs, languages)
+    groups, spoken = group_pairs(pairs, languages)
+    crossing = spoken[:, 0] != spoken[:, 1]
     assert crossing.sum() == 1
     assert len(crossing) == 3
     order = PairOrder(groups, crossing, crosslingual_share=0.25, seed=1)
@@ -128,3 +131,22 @@ def test_balancing_draws_the_shares_that_were_asked_for(small_kb: KnowledgeBase)
     assert np.allclose(flat, 1 / 3)
     alone = group_shares(np.array([5, 5]), np.array([False, False]), 1.0, 0.7)
     assert np.allclose(alone, 0.5)
+
+
+def test_a_pivot_leaves_out_pairs_of_two_other_languages(make_kb: MakeKb) -> None:
+    rows = [(f"C{i:07d}", language, f"{language} {i}") for i in range(30) for language in ("en", "de", "fi")]
+    kb = make_kb([*rows, ("C0000000", "de", "de zwei")])
+    pairs = np.concatenate(list(make_pairs(kb, PairRules())))
+    groups, spoken = group_pairs(pairs, kb.names.column("language").to_numpy().astype(np.int16))
+    wanted = with_pivot(kb, TrainingSettings(pivot="en"), spoken)
+    assert with_pivot(kb, TrainingSettings(), spoken) is None
+    order = PairOrder(groups, spoken[:, 0] != spoken[:, 1], wanted=wanted, seed=3)
+    drawn = {tuple(sorted(kb.languages[code] for code in spoken[groups[i]])) for i in order.epoch(0)}
+    assert drawn == {("de", "en"), ("en", "fi"), ("de", "de")}
+    assert len(order.epoch(0)) == len(pairs)
+    with pytest.raises(UsageError, match="no name in the language 'xx'") as error:
+        with_pivot(kb, TrainingSettings(pivot="xx"), spoken)
+    assert error.value.where == "--set pivot=xx"
+    foreign = spoken[(spoken != kb.languages.index("en")).all(1) & (spoken[:, 0] != spoken[:, 1])]
+    with pytest.raises(DataError, match="no pair has a name in the language 'en'"):
+        with_pivot(kb, TrainingSettings(pivot="en"), foreign)
