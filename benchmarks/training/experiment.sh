@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# The uplift of aliases: one encoder untrained, trained on English names, and trained on aliases of eleven languages, with
+# The uplift of aliases: one encoder untrained, trained on English names, and trained on aliases of fourteen languages, with
 # the same steps and seed, on XL-BEL with a dictionary of English names.
 #
-#   DATA=FOLDER OUT=FOLDER benchmarks/training/experiment.sh
+#   DATA=FOLDER DICTIONARIES=FOLDER OUT=FOLDER benchmarks/training/experiment.sh
 #
 # DATA holds kb_open/merged/kb_open_aliases.tsv (MONDO, Disease Ontology, HPO with its translations, Wikidata labels) and
-# wikimed_de/ (train aliases and development mentions of WikiMed-DE); nothing of XL-BEL or of a test split is trained
-# on. Every step continues where it stopped when the script is run again. On two cores without bf16 a training takes about
-# 45 minutes of both, and encoding the dictionary about ten minutes for each of the three models.
+# wikimed_de/ (train aliases and development mentions of WikiMed-DE); DICTIONARIES what dictionaries.sh gets. Nothing
+# of XL-BEL or of a test split is trained on. Every step continues where it stopped when the script is run again. On two
+# cores with bf16 both trainings, side by side with one thread each, take about an hour and a quarter, and encoding
+# the dictionary three to six minutes for each of the three models.
 set -euo pipefail
-: "${DATA:?folder of the data}" "${OUT:?folder of the results}"
-STEPS=${STEPS:-800}
+: "${DATA:?folder of the data}" "${DICTIONARIES:?folder of the dictionaries}" "${OUT:?folder of the results}"
+STEPS=${STEPS:-1500}
 export OMP_WAIT_POLICY=PASSIVE
 mkdir -p "$OUT"
 table=$DATA/kb_open/merged/kb_open_aliases.tsv
@@ -24,19 +25,28 @@ if [ ! -s "$OUT/english.tsv" ]; then
     awk -F'\t' 'NR == 1 || $2 == "en"' "$OUT/all.tsv" >"$OUT/english.part"
     mv "$OUT/english.part" "$OUT/english.tsv"
 fi
-bioelx-bench kb build table "$OUT/all.tsv" --name open-aliases --output "$OUT/kb-aliases"
+bioelx-bench kb build table "$OUT/all.tsv" --name open-aliases --output "$OUT/kb-open"
 bioelx-bench kb build table "$OUT/english.tsv" --name open-english --output "$OUT/kb-english"
+
+# Common names are borne by two or three concepts of the open ontologies: max_concepts, and no cleaning of shared ones.
+if [ ! -d "$OUT/kb-aliases" ]; then
+    files=$(cd "$DICTIONARIES" && printf "$DICTIONARIES/%s," *.index edict hanja.txt)
+    bioelx-bench aliases fetch dictionary -O kb="$OUT/kb-open" -O files="$files" -O max_concepts=3 \
+        -O languages=de,es,fi,ja,ko,ru,tr --clean drop_shared=false --output "$OUT/dictionaries.parquet"
+    bioelx-bench kb add-aliases "$OUT/kb-open" "$OUT/dictionaries.parquet" --name open-aliases-x \
+        --output "$OUT/kb-aliases"
+fi
 
 train() { # NAME LANGUAGES [SETTING]...
     local name=$1 languages=$2 settings=()
     shift 2
-    for setting in "$@" steps="$STEPS" batch_pairs=96 learning_rate=1e-3 schedule=linear warmup_steps=40 \
-        max_grad_norm=1 lora_rank=32 dropout=0 pooling=mean max_characters=32 held_out=0.02 seed=0 \
-        save_steps=100 eval_steps=400 development_queries=300 development_names=1500; do
+    for setting in steps="$STEPS" batch_pairs=96 learning_rate=1.5e-4 schedule=linear warmup_steps=50 max_grad_norm=1 \
+        adapter_rank=96 dropout=0 pooling=mean max_characters=32 held_out=0.02 seed=0 save_steps=100 eval_steps=500 \
+        development_queries=300 development_names=5000 threads=1 languages="$languages" "$@"; do
         settings+=(--set "$setting")
     done
     bioelx-bench train sapbert-x --model offline:e5-small --kb "$OUT/kb-aliases" --output "$OUT/$name" \
-        --dev "$dev" --set languages="$languages" "${settings[@]}"
+        --dev "$dev" "${settings[@]}"
 }
 
 score() { # MODEL; folders are named as seen from OUT, so that results hold no path of this machine
@@ -44,8 +54,10 @@ score() { # MODEL; folders are named as seen from OUT, so that results hold no p
         -R pooling=mean -R lowercase=both --ranker none --k 20 --output runs)
 }
 
-train aliases en,de,es,fr,it,nl,pt,cs,tr,ja,zh language_temperature=1.5 crosslingual_share=0.7
+train english en &
+train aliases en,de,es,fi,fr,it,nl,pt,cs,ru,tr,ko,ja,zh pivot=en language_temperature=2 crosslingual_share=0.75 \
+    endings_share=0.25
+wait $!
 score ./aliases
 score offline:e5-small
-train english en
 score ./english
