@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from bioelx_bench_offline.language_model_scorer import Prompt
 
 PASS: Final = 256
-"""Tokens of a pass. Wide enough for its tokens to cost more than what a pass costs anyway (about 60 tokens' worth in
-fp32, up to 150 in bf16), and narrow enough for ten short candidates not to leave much of it empty."""
+"""Tokens of a pass. Wide enough for its tokens to cost more than what any pass costs (in bf16 as much as 60 to 150
+tokens, by processor), and narrow enough for ten candidates not to leave much of it empty."""
 ENDS: Final = 16
 """Tokens of a pass with logits."""
 STARTS_KEPT: Final = 12
