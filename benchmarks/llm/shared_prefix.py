@@ -37,7 +37,9 @@ def main(kb: KnowledgeBase, count: int) -> None:
         [list(r.messages) for r in pointwise_requests(Question(*item, ranker._tools, Clock(1.0)))]
         for item in mentions(kb, environment, count)
     ]
-    scorer.generate(prompts[0][0], max_tokens=1, top=20)
+    other = {"role": "user", "content": "None of the contexts.\n\nNone of the candidates."}
+    # All mentions share the instruction, so that it is computed before; the mentions' contexts are not.
+    scorer.generate([*prompts[0][0][:-1], other], max_tokens=1, top=20)
     shared = full = 0.0
     worst, tokens = 0.0, 0
     for group in prompts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ class LocalProvider:
         revision: Hash of the model's files; part of the run's identity and of cache keys.
         make_handler: Makes the `litellm.CustomLLM`; called once LiteLLM is imported.
         close: Frees the model.
+        notes: How the model computed its answers; see `LlmRanker.notes`.
     """
 
     name: str
@@ -24,6 +25,7 @@ class LocalProvider:
     revision: str
     make_handler: Callable[[], Any]
     close: Callable[[], None]
+    notes: Callable[[], Mapping[str, Any]] = dict
 
     def register(self, litellm: Any) -> None:
         """Make LiteLLM know the provider."""

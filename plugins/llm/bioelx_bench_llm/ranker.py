@@ -126,6 +126,7 @@ class LlmRanker:
             "completion_tokens": meter.completion_tokens,
             "paid_usd": meter.paid_usd,
             "answers_without_price": meter.unpriced,
+            **(self._provider.notes() if self._provider is not None else {}),
         }
 
     def rank(self, mention: Mention, candidates: Sequence[Candidate]) -> Ranking:

@@ -18,7 +18,7 @@ from bioelx_bench_offline.language_model_files import model_revision, ready_fold
 from bioelx_bench_offline.names import PREFIX
 
 EMBEDDED: Final = "local:smollm2"
-COMPUTED: Final = 3
+COMPUTED: Final = 4
 """Changes whenever the same model would give other answers, so that kept ones are not taken for them."""
 
 
@@ -65,12 +65,16 @@ def make_ranker(options: LocalOptions, environment: Environment) -> LlmRanker:
         for handler in handlers:
             handler.close()
 
+    def notes() -> dict[str, Any]:
+        return {key: value for handler in handlers for key, value in handler.notes().items()}
+
     provider = LocalProvider(
         name=f"local{COMPUTED}_{revision[:12]}",
         model="smollm2" if options.model == EMBEDDED else source.name,
         revision=revision,
         make_handler=make_handler,
         close=close,
+        notes=notes,
     )
     return LlmRanker(options, environment, provider)
 

@@ -67,6 +67,10 @@ class LocalHandler(CustomLLM):
         """The same for a caller without an event loop."""
         return self._submit(arguments).result()
 
+    def notes(self) -> dict[str, Any]:
+        """How it computed its answers; nothing before the first."""
+        return {} if self._scorer is None else self._scorer.notes()
+
     def close(self) -> None:
         """Free the model."""
         self._thread.shutdown(wait=True, cancel_futures=True)

@@ -10,11 +10,8 @@ give other tokens at the cuts (two line ends are one token at the end of a text,
 the answer would not be that of the whole prompt. Since the cuts do not depend on what was computed before, nor on
 other prompts, an answer is the same whatever was asked earlier and after a resume.
 
-Where a pass through the model costs about the same for ten tokens as for hundreds (in bf16 on a CPU, where every pass
-rearranges all weights, and on a GPU), questions with the same start that wait for one token are computed together,
-in batches of one fixed number of rows and of widths in steps, filled up with copies and padded behind the last
-token. A row's products then have the same size in every batch, so that its result, bit for bit, is independent of
-the other rows.
+Questions for one token are computed side by side (see `language_model_packing`) where the model allows it. Else,
+and where nothing is shared, each is computed by itself, in passes whose size follows from the prompt alone.
 """
 
 from __future__ import annotations
@@ -31,10 +28,6 @@ from bioelx_bench_offline.language_model_files import quiet_transformers
 STARTS_KEPT: Final = 12
 """Starts of prompts whose keys and values are kept: tens of megabytes each for models of a few billion
 parameters."""
-
-ROWS: Final = 4
-WIDTH: Final = 32
-"""Rows of a batch, and the step of its width in tokens, where questions are computed together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +87,8 @@ class Scorer:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
+        from bioelx_bench_offline.language_model_packing import Packer, why_not
+
         quiet_transformers()
         self._torch = torch
         self._device = choose_device(device)
@@ -105,8 +100,15 @@ class Scorer:
             use_safetensors=True,
         )
         self._model = model.to(self._device).eval()
-        self._rows = 1 if self._device == "cpu" and model.dtype == torch.float32 else ROWS
-        self._starts: OrderedDict[tuple[int, ...], Any] = OrderedDict()
+        self._why_alone = why_not(model.config)
+        self._packer = None if self._why_alone else Packer(self._model)
+        self._packed = self._alone = 0
+        self._starts: OrderedDict[tuple[tuple[int, ...], tuple[int, ...]], Any] = OrderedDict()
+
+    def notes(self) -> dict[str, Any]:
+        """How many answers of one token were computed side by side and each alone; why, if none can be packed."""
+        found: dict[str, Any] = {"answers_packed": self._packed, "answers_alone": self._alone}
+        return found | ({"alone_because": self._why_alone} if self._why_alone else {})
 
     def generate(
         self,
@@ -136,41 +138,31 @@ class Scorer:
         return self._generated(prompt, logits, tokens, top)
 
     def first_tokens(self, prompts: Sequence[Prompt], top: int) -> list[Generated]:
-        """The likeliest first token of each answer, and its alternatives; questions with one start together.
+        """The likeliest first token of each answer, and its alternatives.
 
         Args:
             prompts: The prompts.
             top: How many log-probabilities to give.
         """
-        groups: dict[tuple[tuple[int, ...], int], list[int]] = {}
+        packer = self._packer
+        together = [n for n, prompt in enumerate(prompts) if prompt.cuts] if packer else []
+        packed = packer.logits([prompts[n] for n in together]) if packer else []
+        logits = dict(zip(together, packed, strict=True))
         for number, prompt in enumerate(prompts):
-            together = self._rows > 1 and prompt.cuts
-            width = -(-len(prompt.rest) // WIDTH) * WIDTH if together else len(prompt.rest)
-            groups.setdefault((prompt.start, width), []).append(number)
-        found: dict[int, Generated] = {}
-        for (start, width), members in groups.items():
-            rows = self._rows if start else 1
-            for at in range(0, len(members), rows):
-                batch = members[at : at + rows]
-                logits = self._last_logits([prompts[i] for i in batch], rows, width)
-                for place, number in enumerate(batch):
-                    token = int(logits[place].argmax())
-                    found[number] = self._generated(prompts[number], logits[place], [token], top)
-        return [found[number] for number in range(len(prompts))]
+            if number not in logits:
+                logits[number] = self._last_logits(prompt)
+        self._packed += len(together)
+        self._alone += len(prompts) - len(together)
+        return [self._generated(p, logits[n], [int(logits[n].argmax())], top) for n, p in enumerate(prompts)]
 
-    def _last_logits(self, prompts: Sequence[Prompt], rows: int, width: int) -> Any:
-        """Logits behind each prompt's last token, fp32, shape (prompts, vocabulary); all have the same start."""
-        rests = [[*p.rest, *[p.rest[-1]] * (width - len(p.rest))] for p in prompts]
-        rests += [rests[0]] * (rows - len(rests))
-        keep = min(width, WIDTH) if rows > 1 else 1
+    def _last_logits(self, prompt: Prompt) -> Any:
+        """Logits behind a prompt's last token, fp32, computed by itself."""
         with self._torch.inference_mode():
-            past = self._past(prompts[0].ids, prompts[0].cuts)
-            if past is not None and rows > 1:
-                past.batch_repeat_interleave(rows)
-            tensor = self._torch.tensor(rests, device=self._device)
-            output = self._model(tensor, past_key_values=past, use_cache=True, logits_to_keep=keep)
-            places = [len(p.rest) - 1 - (width - keep) for p in prompts]
-            return output.logits[range(len(prompts)), places].float()
+            past = self._past(prompt.ids, prompt.cuts)
+            output = self._model(
+                self._tensor(prompt.rest), past_key_values=past, use_cache=past is not None, logits_to_keep=1
+            )
+            return output.logits[0, -1].float()
 
     def _generated(self, prompt: Prompt, logits: Any, tokens: list[int], top: int) -> Generated:
         stopped = tokens and tokens[-1] in self._ends()
@@ -203,18 +195,18 @@ class Scorer:
         if not cuts:
             return None
         start = ids[: cuts[-1]]
-        kept = self._starts.get(start)
+        kept = self._starts.get((start, cuts))
         if kept is None:
             before = self._past(ids, cuts[:-1])
             rest = self._tensor(ids[cuts[-2] if len(cuts) > 1 else 0 : cuts[-1]])
             kept = self._model(rest, past_key_values=before, use_cache=True, logits_to_keep=1).past_key_values
-            self._starts[start] = kept
+            self._starts[start, cuts] = kept
             if len(self._starts) > STARTS_KEPT:
                 self._starts.popitem(last=False)
-        self._starts.move_to_end(start)
-        for cut in cuts[:-1]:  # what a start builds on is kept at least as long
-            if start[:cut] in self._starts:
-                self._starts.move_to_end(start[:cut])
+        self._starts.move_to_end((start, cuts))
+        for number, cut in enumerate(cuts[:-1], 1):  # what a start builds on is kept at least as long
+            if (start[:cut], cuts[:number]) in self._starts:
+                self._starts.move_to_end((start[:cut], cuts[:number]))
         return copy.deepcopy(kept)
 
     def _continue(
