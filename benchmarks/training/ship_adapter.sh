@@ -32,7 +32,7 @@ card = card.replace("-R model=FOLDER", "-R model=offline:sapbert-x-mini")
 card = card.replace("## Settings", sources.read_text().strip() + "\n\n## Settings", 1)
 card += (
     "\n\nor, with both knowledge bases, all three models and their runs on XL-BEL:\n\n"
-    "    DATA=FOLDER OUT=FOLDER benchmarks/training/experiment.sh\n"
+    "    DATA=FOLDER DICTIONARIES=FOLDER OUT=FOLDER benchmarks/training/experiment.sh\n"
     "    benchmarks/training/ship_adapter.sh FOLDER\n"
 )
 (target / "README.md").write_text(card)
