@@ -20,12 +20,7 @@ from bioelx_bench_sapbert.training.settings import TrainingSettings
 class PairDataset(Dataset[tuple[int, int, int]]):
     """The pairs of a whole training run in their order; an item is its position and two name rows."""
 
-    def __init__(
-        self,
-        pairs: npt.NDArray[np.int32],
-        order: PairOrder,
-        length: int,
-    ) -> None:
+    def __init__(self, pairs: npt.NDArray[np.int32], order: PairOrder, length: int) -> None:
         self.pairs = pairs
         self.order = order
         self.length = length

@@ -120,20 +120,21 @@ def with_pivot(kb: KnowledgeBase, settings: TrainingSettings, spoken: Any) -> An
 
     Raises:
         UsageError: The knowledge base has no name in the pivot's language.
-        DataError: No pair is left.
+        DataError: No pair of two languages is left.
     """
     if settings.pivot is None:
         return None
     pivot = language_codes(kb, (settings.pivot,), "pivot")
-    wanted = (spoken[:, 0] == spoken[:, 1]) | (spoken == pivot).any(1)
-    if not wanted.any():
+    crossing = spoken[:, 0] != spoken[:, 1]
+    joined = crossing & (spoken == pivot).any(1)
+    if not joined.any():
         raise DataError(
-            f"no pair has a name in the language {settings.pivot!r}",
+            f"no pair joins a name in the language {settings.pivot!r} to one in another",
             where=f"--set pivot={settings.pivot}",
             why="no concept has names in that language and in another of those trained on",
             mend="choose another pivot, or add its language to languages",
         )
-    return wanted
+    return joined | ~crossing
 
 
 def check_compiler(device: torch.device, settings: TrainingSettings) -> None:

@@ -148,5 +148,7 @@ def test_a_pivot_leaves_out_pairs_of_two_other_languages(make_kb: MakeKb) -> Non
         with_pivot(kb, TrainingSettings(pivot="xx"), spoken)
     assert error.value.where == "--set pivot=xx"
     foreign = spoken[(spoken != kb.languages.index("en")).all(1) & (spoken[:, 0] != spoken[:, 1])]
-    with pytest.raises(DataError, match="no pair has a name in the language 'en'"):
-        with_pivot(kb, TrainingSettings(pivot="en"), foreign)
+    alone = spoken[spoken[:, 0] == spoken[:, 1]]
+    for without in (foreign, alone):
+        with pytest.raises(DataError, match="no pair joins a name in the language 'en'"):
+            with_pivot(kb, TrainingSettings(pivot="en"), without)
