@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -23,16 +23,13 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import sdpa_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-if TYPE_CHECKING:
-    from bioelx_bench_offline.language_model_scorer import Prompt
+from bioelx_bench_offline.language_model_scorer import STARTS_KEPT, Prompt
 
 PASS: Final = 256
 """Tokens of a pass. Wide enough for its tokens to cost more than what any pass costs (in bf16 as much as 60 to 150
 tokens, by processor), and narrow enough for ten candidates not to leave much of it empty."""
 ENDS: Final = 16
 """Tokens of a pass with logits."""
-STARTS_KEPT: Final = 12
-"""Starts of prompts whose keys and values are kept."""
 
 ATTENTION: Final = "bioelx_packed"
 """The name of the attention function with transformers."""
