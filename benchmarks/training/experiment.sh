@@ -11,7 +11,7 @@
 # the dictionary three to six minutes for each of the three models.
 set -euo pipefail
 : "${DATA:?folder of the data}" "${DICTIONARIES:?folder of the dictionaries}" "${OUT:?folder of the results}"
-STEPS=${STEPS:-1500}
+STEPS=${STEPS:-1200}
 export OMP_WAIT_POLICY=PASSIVE
 mkdir -p "$OUT"
 table=$DATA/kb_open/merged/kb_open_aliases.tsv
@@ -41,7 +41,8 @@ train() { # NAME LANGUAGES [SETTING]...
     local name=$1 languages=$2 settings=()
     shift 2
     for setting in steps="$STEPS" batch_pairs=96 learning_rate=1.5e-4 schedule=linear warmup_steps=50 max_grad_norm=1 \
-        adapter_rank=96 dropout=0 pooling=mean max_characters=32 held_out=0.02 seed=0 save_steps=100 eval_steps=500 \
+        loss=infonce temperature=0.02 hard_negatives=0.5 negative_languages=en negative_pool=50000 negative_steps=600 \
+        adapter_rank=96 dropout=0 pooling=mean max_characters=32 held_out=0.02 seed=0 save_steps=100 eval_steps=600 \
         development_queries=300 development_names=5000 threads=1 languages="$languages" "$@"; do
         settings+=(--set "$setting")
     done
@@ -55,7 +56,7 @@ score() { # MODEL; folders are named as seen from OUT, so that results hold no p
 }
 
 train english en &
-train aliases en,de,es,fi,fr,it,nl,pt,cs,ru,tr,ko,ja,zh pivot=en language_temperature=2 crosslingual_share=0.75 \
+train aliases en,de,es,fi,fr,it,nl,pt,cs,ru,tr,ko,ja,zh pivot=en,de language_temperature=2 crosslingual_share=0.75 \
     endings_share=0.25
 wait $!
 score ./aliases

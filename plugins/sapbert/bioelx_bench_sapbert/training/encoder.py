@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from bioelx_bench.errors import MissingError
+from bioelx_bench.progress import Task
 from bioelx_bench_sapbert.loading import quiet_transformers
 from bioelx_bench_sapbert.training.adapter import add_adapter, train_linear_layers_only
 from bioelx_bench_sapbert.training.settings import Pooling, TrainingSettings
@@ -110,7 +111,9 @@ class Tokens:
 
 
 @torch.no_grad()
-def encode_names(encoder: NameEncoder, tokens: Tokens, precision: str, names: Sequence[str]) -> torch.Tensor:
+def encode_names(
+    encoder: NameEncoder, tokens: Tokens, precision: str, names: Sequence[str], bar: Task | None = None
+) -> torch.Tensor:
     """Normalised vectors of names with the model as it is, shape (names, dimensions), fp32, on the CPU."""
     device = next(encoder.parameters()).device
     dtype = torch.float16 if precision == "fp16" else torch.bfloat16
@@ -124,6 +127,8 @@ def encode_names(encoder: NameEncoder, tokens: Tokens, precision: str, names: Se
             chunks, places = tokens.chunks([names[i] for i in part])
             moved = [{key: value.to(device) for key, value in chunk.items()} for chunk in chunks]
             parts.append(encoder(moved, places.to(device)).float().cpu())
+            if bar is not None:
+                bar.advance(len(part))
     encoder.train(was_training)
     vectors = torch.nn.functional.normalize(torch.cat(parts), dim=-1)
     return torch.zeros_like(vectors).index_copy(0, torch.tensor(order), vectors)

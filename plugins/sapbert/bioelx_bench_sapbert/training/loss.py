@@ -1,4 +1,4 @@
-"""SapBERT's loss over all processes: Multi-Similarity with the triplet margin miner."""
+"""Losses of name pairs over all processes: SapBERT's (Multi-Similarity with the triplet margin miner) and InfoNCE."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ from bioelx_bench_sapbert.training.settings import TrainingSettings
 
 
 class PairLoss:
-    """The Multi-Similarity loss on mined pairs (pytorch-metric-learning), negatives of all processes included.
+    """A loss of pytorch-metric-learning, negatives of all processes included.
 
+    Multi-Similarity on mined pairs (Wang et al. 2019, CVPR), or InfoNCE (van den Oord et al. 2018) in the form for
+    several positives, which sets each pair of a concept against all names of others in the batch.
     Every process computes the loss of the whole batch, in which only its own vectors carry a gradient.
     """
 
     def __init__(self, settings: TrainingSettings) -> None:
-        from pytorch_metric_learning.losses import MultiSimilarityLoss
+        from pytorch_metric_learning.losses import MultiSimilarityLoss, NTXentLoss
 
-        self.loss = MultiSimilarityLoss(alpha=settings.alpha, beta=settings.beta, base=settings.base)
-        self.margin = settings.margin
+        if settings.loss == "infonce":
+            self.loss, self.margin = NTXentLoss(temperature=settings.temperature), 0.0
+        else:
+            self.loss = MultiSimilarityLoss(alpha=settings.alpha, beta=settings.beta, base=settings.base)
+            self.margin = settings.margin
 
     def __call__(self, vectors: torch.Tensor, concepts: torch.Tensor) -> torch.Tensor:
         """The loss of the whole batch.

@@ -18,7 +18,6 @@ class PairOrder:
         crosslingual: For each group, whether it is of two languages.
         temperature: 1 leaves the groups' shares as they are; above, share to the power 1/temperature.
         crosslingual_share: Share of cross-lingual pairs, or None to leave it.
-        wanted: For each group, whether its pairs are trained on; None for all.
         seed: The seed.
     """
 
@@ -29,16 +28,13 @@ class PairOrder:
         *,
         temperature: float = 1.0,
         crosslingual_share: float | None = None,
-        wanted: npt.NDArray[np.bool_] | None = None,
         seed: int = 0,
     ) -> None:
         self.count = len(groups)
         self.seed = seed
-        self._natural = temperature == 1.0 and crosslingual_share is None and wanted is None
+        self._natural = temperature == 1.0 and crosslingual_share is None
         self._groups = groups
         sizes = np.bincount(groups, minlength=len(crosslingual))
-        if wanted is not None:
-            sizes = np.where(wanted, sizes, 0)
         self.shares = group_shares(sizes, crosslingual, temperature, crosslingual_share)
         self._epoch = lru_cache(maxsize=2)(self.epoch)
 

@@ -26,6 +26,7 @@ BLOCK_CONCEPTS: Final = 1 << 16
 """Concepts handled at once. A constant, since the sample depends on it."""
 
 Rows = npt.NDArray[np.int64]
+Pairs = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,8 @@ class PairRules:
         languages: Languages of the names; empty means all.
         max_pairs: Pairs a concept gives at most.
         max_characters: Longer names are left out; 0 keeps all.
+        pivot: Of pairs in two languages only those with a name in one language, which is of each concept the first
+            of these that it has a name in; empty keeps all.
         seed: Seed of the samples.
         excluded: Given the texts and language codes of name rows, says which are left out (held out).
     """
@@ -43,6 +46,7 @@ class PairRules:
     languages: tuple[str, ...] = ()
     max_pairs: int = 50
     max_characters: int = 0
+    pivot: tuple[str, ...] = ()
     seed: int = 0
     excluded: Callable[[pa.Array, npt.NDArray[np.int16]], npt.NDArray[np.bool_]] | None = None
 
@@ -75,12 +79,14 @@ def make_pairs(kb: KnowledgeBase, rules: PairRules) -> Iterator[npt.NDArray[np.i
         UsageError: The knowledge base has no name in a language of the rules.
     """
     codes = language_codes(kb, rules.languages)
+    pivot = language_codes(kb, rules.pivot, "pivot") if rules.pivot else None
     for block, first in enumerate(range(0, len(kb), BLOCK_CONCEPTS)):
         rows, concepts, languages = usable_names(
             kb, first, min(first + BLOCK_CONCEPTS, len(kb)), codes, rules
         )
         generator = np.random.default_rng([rules.seed, block])
-        pairs = pairs_of_block(rows, concepts, languages, rules.max_pairs, generator)
+        joined = pivots(concepts, languages, pivot) if pivot is not None and len(rows) else None
+        pairs = pairs_of_block(rows, concepts, languages, joined, rules.max_pairs, generator)
         if len(pairs):
             yield pairs
 
@@ -109,14 +115,28 @@ def usable_names(
     return at + start, concepts[at], language[at]
 
 
+def pivots(
+    concepts: Rows, languages: npt.NDArray[np.int16], pivot: npt.NDArray[np.int16]
+) -> npt.NDArray[np.int16]:
+    """For each name the first of `pivot` that its concept has a name in, or -1; names are grouped by concept."""
+    ranks = np.full(len(languages), len(pivot))
+    for rank, code in enumerate(pivot):
+        ranks[languages == code] = rank
+    starts = np.flatnonzero(np.r_[True, concepts[1:] != concepts[:-1]])
+    first = np.minimum.reduceat(ranks, starts)
+    sizes = np.diff(np.r_[starts, len(concepts)])
+    return np.repeat(np.append(pivot, np.int16(-1))[first], sizes)
+
+
 def pairs_of_block(
     rows: Rows,
     concepts: Rows,
     languages: npt.NDArray[np.int16],
+    joined: npt.NDArray[np.int16] | None,
     max_pairs: int,
     generator: np.random.Generator,
 ) -> npt.NDArray[np.int32]:
-    """The pairs of a block's names, which are grouped by concept."""
+    """The pairs of a block's names, which are grouped by concept; `joined` is what `pivots` gives."""
     if not len(rows):
         return np.zeros((0, 2), dtype=np.int32)
     starts = np.flatnonzero(np.r_[True, concepts[1:] != concepts[:-1]])
@@ -127,9 +147,12 @@ def pairs_of_block(
         of_size = starts[sizes == size]
         if len(left) <= max_pairs:
             a, b = (of_size[:, None] + left).ravel(), (of_size[:, None] + right).ravel()
-            found.append(np.stack([a, b], axis=1))
+            kept = allowed(a, b, languages, joined)
+            found.append(np.stack([a[kept], b[kept]], axis=1))
         else:
-            found.extend(sample(s, left, right, languages, max_pairs, generator) for s in of_size)
+            for s in of_size:
+                kept = allowed(s + left, s + right, languages, joined)
+                found.append(sample(s, left[kept], right[kept], languages, max_pairs, generator))
     if not found:
         return np.zeros((0, 2), dtype=np.int32)
     places = np.concatenate(found)
@@ -137,6 +160,16 @@ def pairs_of_block(
     swap = generator.random(len(places)) < 0.5
     places[swap] = places[swap][:, ::-1]
     return rows[places].astype(np.int32)
+
+
+def allowed(
+    a: Rows, b: Rows, languages: npt.NDArray[np.int16], joined: npt.NDArray[np.int16] | None
+) -> npt.NDArray[np.bool_]:
+    """Which pairs of a block's places are of one language or have a name in their concept's pivot."""
+    if joined is None:
+        return np.ones(len(a), dtype=np.bool_)
+    first, second = languages[a], languages[b]
+    return np.asarray((first == second) | (first == joined[a]) | (second == joined[a]), dtype=np.bool_)
 
 
 def sample(

@@ -24,8 +24,9 @@ from bioelx_bench_sapbert.training.encoder import (
     pass_cost,
     prepare_model,
 )
+from bioelx_bench_sapbert.training.negatives import searched_names
 from bioelx_bench_sapbert.training.order import PairOrder, group_pairs
-from bioelx_bench_sapbert.training.pairs import PairRules, language_codes, write_pairs
+from bioelx_bench_sapbert.training.pairs import PairRules, write_pairs
 from bioelx_bench_sapbert.training.settings import TrainingSettings
 from bioelx_bench_sapbert.training.trainer import resolve_precision
 
@@ -77,14 +78,16 @@ def prepare(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     precision = resolve_precision(settings, device)
     check_compiler(device, settings)
+    if settings.hard_negatives:
+        searched_names(request.kb, settings)  # what cannot be searched is said before anything is computed
     pairs = pairs_of(request, environment, pair_rules(request.kb, settings), pairs_file, main_process)
     languages = np.asarray(request.kb.names.column("language").to_numpy(), dtype=np.int16)
     groups, spoken = group_pairs(pairs, languages)
     crossing = spoken[:, 0] != spoken[:, 1]
+    check_pivot(settings, crossing)
     order = PairOrder(
         groups,
         crossing,
-        wanted=with_pivot(request.kb, settings, spoken),
         temperature=settings.language_temperature,
         crosslingual_share=settings.crosslingual_share,
         seed=settings.seed,
@@ -110,31 +113,19 @@ def prepare(
     )
 
 
-def with_pivot(kb: KnowledgeBase, settings: TrainingSettings, spoken: Any) -> Any:
-    """Which groups of pairs are of one language or have a name in the pivot's; None where there is no pivot.
-
-    Args:
-        kb: The knowledge base.
-        settings: The settings.
-        spoken: The two languages of each group, shape (groups, 2).
+def check_pivot(settings: TrainingSettings, crossing: Any) -> None:
+    """Refuse a pivot that leaves no pair of two languages.
 
     Raises:
-        UsageError: The knowledge base has no name in the pivot's language.
-        DataError: No pair of two languages is left.
+        DataError: There is none.
     """
-    if settings.pivot is None:
-        return None
-    pivot = language_codes(kb, (settings.pivot,), "pivot")
-    crossing = spoken[:, 0] != spoken[:, 1]
-    joined = crossing & (spoken == pivot).any(1)
-    if not joined.any():
+    if settings.pivot and not crossing.any():
         raise DataError(
-            f"no pair joins a name in the language {settings.pivot!r} to one in another",
-            where=f"--set pivot={settings.pivot}",
-            why="no concept has names in that language and in another of those trained on",
+            f"no pair joins a name in the language {' or '.join(settings.pivot)} to one in another",
+            where=f"--set pivot={','.join(settings.pivot)}",
+            why="no concept has names in such a language and in another of those trained on",
             mend="choose another pivot, or add its language to languages",
         )
-    return joined | ~crossing
 
 
 def check_compiler(device: torch.device, settings: TrainingSettings) -> None:
@@ -175,6 +166,7 @@ def pair_rules(kb: KnowledgeBase, settings: TrainingSettings) -> PairRules:
         languages=settings.languages,
         max_pairs=settings.max_pairs_per_concept,
         max_characters=settings.max_characters,
+        pivot=settings.pivot,
         seed=settings.seed,
         excluded=partial(held_out_mask, kb, settings.held_out, settings.seed) if settings.held_out else None,
     )

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from transformers import PrinterCallback, TrainerCallback
 
 from bioelx_bench.aliases.seen import write_seen
@@ -34,6 +35,7 @@ from bioelx_bench_sapbert.training.encoder import (
     save_model,
 )
 from bioelx_bench_sapbert.training.loss import PairLoss
+from bioelx_bench_sapbert.training.negatives import HardNegatives, NegativesCallback, Searcher
 from bioelx_bench_sapbert.training.order import PairOrder
 from bioelx_bench_sapbert.training.preparing import PATIENCE_SECONDS, Prepared, prepare
 from bioelx_bench_sapbert.training.settings import TrainingSettings
@@ -108,13 +110,21 @@ def train(request: TrainingRequest, environment: Environment) -> dict[str, Any]:
                 request.output
             )  # nothing is trained, and the mended command should not stumble over it
         raise
+    own_group = not has_process_group()
     figures = fit(request, ready, environment)
+    if own_group and has_process_group():
+        dist.destroy_process_group()  # left to the interpreter's end, a process may abort when others are gone
     if not main_process:
         return record
     report = {**record, "status": "finished", "pairs": len(ready.pairs), **figures}
     report["pair_shares"] = pair_shares(ready.order, ready.groups, ready.crossing)
     finish(request, ready.encoder, ready.tokenizer, report)
     return report
+
+
+def has_process_group() -> bool:
+    """Whether this process is one of several that train together."""
+    return bool(dist.is_available() and dist.is_initialized())
 
 
 def describe(request: TrainingRequest, folder: Path | None) -> dict[str, Any]:
@@ -203,16 +213,19 @@ def fit(request: TrainingRequest, ready: Prepared, environment: Environment) -> 
         partial(recall_at_1, encoder, tokens, precision, request.kb, development) if development else None
     )
     before = untrained_recall(work, measure) if measure else None
+    negatives = hard_negatives(request, ready, environment, steps * per_step, world)
     with environment.progress.task(
         "Training", total=steps * per_step, unit="pairs", done=done * per_step
     ) as bar:
         callbacks: list[TrainerCallback] = [BarCallback(bar, per_step)]
         if measure:
             callbacks.append(DevelopmentCallback(measure, settings.eval_steps))
+        if negatives:
+            callbacks.append(NegativesCallback(negatives))
         trainer = PairTrainer(
             model=encoder,
             args=arguments,
-            train_dataset=PairDataset(pairs, order, steps * per_step),
+            train_dataset=PairDataset(pairs, order, steps * per_step, negatives),
             data_collator=PairCollator(request.kb, tokens, settings),
             pair_loss=PairLoss(settings),
             kb=request.kb,
@@ -256,6 +269,30 @@ def keep_as_adapter(request: TrainingRequest, ready: Prepared, environment: Envi
     )
     encoder.model = adapted.to(ready.device)
     return kept
+
+
+def hard_negatives(
+    request: TrainingRequest, ready: Prepared, environment: Environment, length: int, world: int
+) -> HardNegatives | None:
+    """The hard negatives of the run, if it is to have any."""
+    if not request.settings.hard_negatives:
+        return None
+    searcher = Searcher(
+        encoder=ready.encoder,
+        tokens=ready.tokens,
+        precision=ready.precision,
+        progress=environment.progress,
+    )
+    return HardNegatives(
+        request.kb,
+        ready.pairs,
+        ready.order,
+        length,
+        request.settings,
+        world,
+        searcher if int(os.environ.get("RANK", "0")) == 0 else None,
+        request.output / WORK_FOLDER,
+    )
 
 
 def untrained_recall(work: Path, measure: Callable[[], dict[str, float]]) -> dict[str, float]:

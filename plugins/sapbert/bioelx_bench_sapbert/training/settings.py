@@ -30,6 +30,10 @@ class TrainingSettings(Options):
     warmup_steps: int = Field(0, ge=0, description="Steps in which the learning rate rises.")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's weight decay.")
     max_grad_norm: float = Field(0.0, ge=0, description="Clip gradients to this norm; 0 does not.")
+    loss: Literal["multi_similarity", "infonce"] = Field(
+        "multi_similarity", description="SapBERT's loss with its miner, or InfoNCE over all names of a batch."
+    )
+    temperature: float = Field(0.05, gt=0, description="InfoNCE: what cosines are divided by.")
     alpha: float = Field(1.0, gt=0, description="Multi-Similarity loss: weight of positives.")
     beta: float = Field(60.0, gt=0, description="Multi-Similarity loss: weight of negatives.")
     base: float = Field(0.5, description="Multi-Similarity loss: offset of the cosine.")
@@ -41,14 +45,31 @@ class TrainingSettings(Options):
     crosslingual_share: float | None = Field(
         None, ge=0, le=1, description="Share of pairs in two languages; by default as they are."
     )
-    pivot: str | None = Field(
-        None, description="Of pairs in two languages only those with a name in this one, such as en."
+    pivot: tuple[str, ...] = Field(
+        (),
+        description="Of pairs in two languages only those with a name in one: the first of these, such as en,de, "
+        "that the concept has a name in.",
     )
     endings_share: float = Field(
         0.0,
         ge=0,
         le=1,
         description="Share of names that get an ending as in running text (de, es, fi, ko, ru, tr).",
+    )
+    hard_negatives: float = Field(
+        0.0,
+        ge=0,
+        description="Names of other concepts, among the nearest to a pair, put beside each pair; 0.5: beside every "
+        "second.",
+    )
+    negative_languages: tuple[str, ...] = Field(
+        (), description="Languages in which hard negatives are looked for; empty means those of the names."
+    )
+    negative_pool: int = Field(
+        50_000, ge=0, description="Names among which they are looked for, others each time; 0 means all."
+    )
+    negative_steps: int = Field(
+        500, ge=1, description="Steps after which they are looked for again, with the model as it then is."
     )
     lora_rank: int = Field(0, ge=0, description="Train a LoRA adapter of this rank; 0 trains the model.")
     adapter_rank: int = Field(
@@ -86,7 +107,7 @@ class TrainingSettings(Options):
         """Whether the result is an adapter instead of a whole model."""
         return bool(self.lora_rank or self.adapter_rank)
 
-    @field_validator("languages", mode="before")
+    @field_validator("languages", "pivot", "negative_languages", mode="before")
     @classmethod
     def split_list(cls, value: object) -> object:
         """A list on the command line has commas between."""

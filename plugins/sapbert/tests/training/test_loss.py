@@ -43,6 +43,31 @@ def test_the_loss_is_the_published_formula(margin: float) -> None:
     assert loss.item() == pytest.approx(multi_similarity(vectors, concepts, margin), abs=1e-4)
 
 
+def infonce(vectors: torch.Tensor, concepts: list[int], temperature: float) -> float:
+    """Each pair of a concept against the names of others (van den Oord et al. 2018, eq. 4), in plain loops."""
+    unit = torch.nn.functional.normalize(vectors, dim=1)
+    scores = torch.exp(unit @ unit.T / temperature).tolist()
+    n = len(concepts)
+    terms = []
+    for i in range(n):
+        others = sum(scores[i][k] for k in range(n) if concepts[k] != concepts[i])
+        positives = [scores[i][p] for p in range(n) if p != i and concepts[p] == concepts[i]]
+        terms += [-math.log(score / (score + others)) for score in positives]
+    return sum(terms) / len(terms)
+
+
+def test_infonce_is_the_published_formula_and_names_without_a_partner_are_negatives_only() -> None:
+    generator = torch.Generator().manual_seed(1)
+    vectors = torch.randn(12, 5, generator=generator)
+    concepts = [0, 0, 1, 1, 2, 2, 0, 3, 3, 4, 5, 6]  # 4, 5 and 6 are as hard negatives are
+    loss = PairLoss(TrainingSettings(loss="infonce", temperature=0.1))(vectors, torch.tensor(concepts))
+    assert loss.item() == pytest.approx(infonce(vectors, concepts, 0.1), abs=1e-4)
+    fewer = PairLoss(TrainingSettings(loss="infonce", temperature=0.1))(
+        vectors[:9], torch.tensor(concepts[:9])
+    )
+    assert fewer.item() < loss.item()
+
+
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
 def test_recomputed_chunks_give_the_same_gradients(base_model, pooling) -> None:  # type: ignore[no-untyped-def]
     gradients = []

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from bioelx_bench_sapbert.training.order import PairOrder, apportion, group_pairs, group_shares
 from bioelx_bench_sapbert.training.pairs import PairRules, make_pairs, write_pairs
-from bioelx_bench_sapbert.training.preparing import with_pivot
-from bioelx_bench_sapbert.training.settings import TrainingSettings
+from bioelx_bench_sapbert.training.run import train
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from run_samples import environment, request
 
 from bioelx_bench.errors import DataError, UsageError
 from bioelx_bench.kb.store import KnowledgeBase
@@ -133,22 +133,72 @@ def test_balancing_draws_the_shares_that_were_asked_for(small_kb: KnowledgeBase)
     assert np.allclose(alone, 0.5)
 
 
-def test_a_pivot_leaves_out_pairs_of_two_other_languages(make_kb: MakeKb) -> None:
-    rows = [(f"C{i:07d}", language, f"{language} {i}") for i in range(30) for language in ("en", "de", "fi")]
-    kb = make_kb([*rows, ("C0000000", "de", "de zwei")])
-    pairs = np.concatenate(list(make_pairs(kb, PairRules())))
-    groups, spoken = group_pairs(pairs, kb.names.column("language").to_numpy().astype(np.int16))
-    wanted = with_pivot(kb, TrainingSettings(pivot="en"), spoken)
-    assert with_pivot(kb, TrainingSettings(), spoken) is None
-    order = PairOrder(groups, spoken[:, 0] != spoken[:, 1], wanted=wanted, seed=3)
-    drawn = {tuple(sorted(kb.languages[code] for code in spoken[groups[i]])) for i in order.epoch(0)}
-    assert drawn == {("de", "en"), ("en", "fi"), ("de", "de")}
-    assert len(order.epoch(0)) == len(pairs)
+def test_a_foreign_name_is_joined_to_the_pivot_of_its_concept(make_kb: MakeKb) -> None:
+    rows = [
+        *(("C0000001", language, f"{language} eins") for language in ("en", "de", "fi", "ru")),
+        ("C0000001", "fi", "fi zwei"),
+        *(("C0000002", language, f"{language} drei") for language in ("de", "fi", "ru")),
+        *(("C0000003", language, f"{language} vier") for language in ("fi", "ru")),
+    ]
+    kb = make_kb(rows)
+
+    def joined(*pivot: str) -> set[str]:
+        return {" - ".join(sorted(names)) for _, names in texts_of(kb, PairRules(pivot=pivot))}
+
+    english = {
+        "de eins - en eins",
+        "en eins - fi eins",
+        "en eins - fi zwei",
+        "en eins - ru eins",
+        "fi eins - fi zwei",
+    }
+    assert joined("en") == english
+    assert joined("en", "de") == english | {"de drei - fi drei", "de drei - ru drei"}
+    assert joined("de", "en") != joined("en", "de")
     with pytest.raises(UsageError, match="no name in the language 'xx'") as error:
-        with_pivot(kb, TrainingSettings(pivot="xx"), spoken)
+        joined("xx")
     assert error.value.where == "--set pivot=xx"
-    foreign = spoken[(spoken != kb.languages.index("en")).all(1) & (spoken[:, 0] != spoken[:, 1])]
-    alone = spoken[spoken[:, 0] == spoken[:, 1]]
-    for without in (foreign, alone):
-        with pytest.raises(DataError, match="no pair joins a name in the language 'en'"):
-            with_pivot(kb, TrainingSettings(pivot="en"), without)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 4), st.sampled_from(["en", "de", "fi"]), st.sampled_from("abcdefgh")),
+        min_size=2,
+    ),
+    st.integers(1, 30),
+    st.permutations(["en", "de"]),
+)
+def test_pairs_with_a_pivot_are_those_of_the_rule(
+    make_kb: MakeKb,
+    names: list[tuple[int, str, str]],
+    most: int,
+    pivot: list[str],
+) -> None:
+    rows = [
+        (f"C{number:07d}", language, f"{language} {text}") for number, language, text in dict.fromkeys(names)
+    ]
+    rows += [("C0000009", language, f"{language} x") for language in ("en", "de", "fi")]
+    kb = make_kb(rows)
+    found = texts_of(kb, PairRules(pivot=tuple(pivot), max_pairs=most))
+    assert len(set(found)) == len(found)
+    for cui in {row[0] for row in rows}:
+        spoken = {text.lower(): language for c, language, text in rows if c == cui}
+        first = next((x for x in pivot if x in spoken.values()), None)
+        wanted = {
+            frozenset(pair)
+            for pair in combinations(spoken, 2)
+            if spoken[pair[0]] == spoken[pair[1]] or first in (spoken[pair[0]], spoken[pair[1]])
+        }
+        own = {pair for c, pair in found if c == cui}
+        assert own <= wanted
+        assert len(own) == min(most, len(wanted))
+
+
+def test_a_pivot_that_joins_nothing_is_an_error(make_kb: MakeKb, base_model: Path, tmp_path: Path) -> None:
+    rows = [(f"C{i:07d}", "fi", f"fi {i} {part}") for i in range(4) for part in ("a", "b")]
+    kb = make_kb([*rows, ("C0000009", "en", "en x"), ("C0000001", "de", "de x")])
+    with pytest.raises(DataError, match="no pair joins a name in the language en to one in another") as error:
+        train(request(base_model, kb, tmp_path / "model", pivot=("en",)), environment(tmp_path))
+    assert error.value.where == "--set pivot=en"
+    assert not (tmp_path / "model").exists()
