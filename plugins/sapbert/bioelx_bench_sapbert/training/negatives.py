@@ -267,7 +267,7 @@ class ConceptNames:
 def draw(
     near: Sequence[int], pool: npt.NDArray[np.int64], count: int, generator: np.random.Generator
 ) -> list[int]:
-    """`count` of the near names, filled up from the pool, since every pair needs the same number."""
+    """`count` of the near names, filled up from the pool where fewer are near, such as more than `DEPTH`."""
     chosen = generator.permutation(near)[:count].tolist() if near else []
     while len(chosen) < count:
         row = int(pool[generator.integers(len(pool))])

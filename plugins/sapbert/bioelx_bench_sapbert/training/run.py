@@ -197,8 +197,7 @@ def await_first_process(output: Path, record: dict[str, Any]) -> None:
 
 def fit(request: TrainingRequest, ready: Prepared, environment: Environment) -> dict[str, Any]:
     """Run the Trainer from the start or the last checkpoint; the figures of this process."""
-    pairs, order, encoder, tokens = ready.pairs, ready.order, ready.encoder, ready.tokens
-    development = ready.development
+    pairs, encoder, tokens, development = ready.pairs, ready.encoder, ready.tokens, ready.development
     settings, work = request.settings, request.output / WORK_FOLDER
     world = int(os.environ.get("WORLD_SIZE", "1"))
     per_step = settings.batch_pairs * world
@@ -217,19 +216,19 @@ def fit(request: TrainingRequest, ready: Prepared, environment: Environment) -> 
     with environment.progress.task(
         "Training", total=steps * per_step, unit="pairs", done=done * per_step
     ) as bar:
-        callbacks: list[TrainerCallback] = [BarCallback(bar, per_step)]
-        if measure:
-            callbacks.append(DevelopmentCallback(measure, settings.eval_steps))
-        if negatives:
-            callbacks.append(NegativesCallback(negatives))
+        callbacks: list[TrainerCallback | None] = [
+            BarCallback(bar, per_step),
+            DevelopmentCallback(measure, settings.eval_steps) if measure else None,
+            NegativesCallback(negatives) if negatives else None,
+        ]
         trainer = PairTrainer(
             model=encoder,
             args=arguments,
-            train_dataset=PairDataset(pairs, order, steps * per_step, negatives),
+            train_dataset=PairDataset(pairs, ready.order, steps * per_step, negatives),
             data_collator=PairCollator(request.kb, tokens, settings),
             pair_loss=PairLoss(settings),
             kb=request.kb,
-            callbacks=callbacks,
+            callbacks=[c for c in callbacks if c is not None],
         )
         trainer.remove_callback(PrinterCallback)  # standard output is for the report
         started = time.perf_counter()
