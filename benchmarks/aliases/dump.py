@@ -132,8 +132,8 @@ def child(file: str, cache: str, out: str) -> None:
     """Read the dump in a process of its own; write seconds, digest and memory."""
     from bioelx_bench.aliases.sources.options import DumpOptions
     from bioelx_bench.aliases.sources.wikidata_dump import make_dump
+    from bioelx_bench.base import Environment
     from bioelx_bench.cache import Cache
-    from bioelx_bench.protocols import Environment
 
     started, cpu = time.perf_counter(), time.process_time()
     source = make_dump(DumpOptions(file=file), Environment(cache=Cache(Path(cache))))

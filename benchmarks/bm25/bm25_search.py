@@ -24,10 +24,10 @@ from bioelx_bench_bm25.options import Bm25Options
 from bioelx_bench_bm25.retriever import Bm25Retriever
 
 from bioelx_bench import load_dataset, open_knowledge_base
+from bioelx_bench.base import Environment
 from bioelx_bench.cache import Cache, default_cache_folder
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.progress import Progress
-from bioelx_bench.protocols import Environment
 from bioelx_bench.records import Document, Mention
 from bioelx_bench.runs.retrieval import CandidateLog, retrieve
 from bioelx_bench.scoring.protocols import find_protocol

@@ -27,10 +27,10 @@ from bioelx_bench_sapbert.hardware import dtype_name
 from bioelx_bench_sapbert.locating import locate_model
 from bioelx_bench_sapbert.options import EncodingOptions
 
+from bioelx_bench.base import Environment
 from bioelx_bench.cache import Cache, default_cache_folder
 from bioelx_bench.plugins import load_plugins
 from bioelx_bench.progress import Progress
-from bioelx_bench.protocols import Environment
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "plugins" / "sapbert" / "tests"))
 

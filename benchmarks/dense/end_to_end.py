@@ -27,11 +27,11 @@ from typing import Any
 import numpy as np
 
 from bioelx_bench import load_dataset
+from bioelx_bench.base import Environment
 from bioelx_bench.cache import Cache, default_cache_folder
 from bioelx_bench.kb.catalogue import open_knowledge_base
 from bioelx_bench.plugins import load_plugins
 from bioelx_bench.progress import Progress
-from bioelx_bench.protocols import Environment
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "plugins" / "sapbert" / "tests"))
 LANGUAGES = ("en", "es", "de", "fi", "ru", "tr", "ko", "zh", "ja", "th")

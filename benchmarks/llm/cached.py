@@ -19,10 +19,10 @@ from bioelx_bench_llm.ranker import Item, LlmRanker
 from bioelx_bench_llm.strategies.base import Question
 from bioelx_bench_llm.strategies.pointwise import pointwise_requests
 
+from bioelx_bench.base import Environment
 from bioelx_bench.cache import Cache
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.progress import Progress
-from bioelx_bench.protocols import Environment
 from bioelx_bench.records import Candidate
 from bioelx_bench.testing import make_mention
 

@@ -19,11 +19,11 @@ from bioelx_bench_offline.language_model import SmolLm2Options, make_ranker
 from bioelx_bench_offline.language_model_files import model_revision, ready_folder, smollm2_file
 from bioelx_bench_offline.language_model_scorer import Scorer
 
+from bioelx_bench.base import DatasetRequest, Environment
 from bioelx_bench.cache import Cache, default_cache_folder
 from bioelx_bench.datasets.xl_bel import XlBel
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.progress import Progress
-from bioelx_bench.protocols import DatasetRequest, Environment
 from bioelx_bench.records import Candidate
 
 

@@ -25,9 +25,9 @@ from bioelx_bench_llm.options import LlmOptions  # noqa: E402
 from bioelx_bench_llm.ranker import LlmRanker  # noqa: E402
 from samples import items  # noqa: E402
 
+from bioelx_bench.base import Environment  # noqa: E402
 from bioelx_bench.cache import Cache  # noqa: E402
 from bioelx_bench.progress import Progress  # noqa: E402
-from bioelx_bench.protocols import Environment  # noqa: E402
 
 DELAY, CONCURRENCY, ROUNDS = 0.2, 32, 2
 

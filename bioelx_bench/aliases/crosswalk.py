@@ -86,7 +86,7 @@ def read_crosswalk(path: Path) -> Crosswalk:
     else:
         add_table(crosswalk, path)
     if not crosswalk.vocabularies():
-        raise DataError("the crosswalk holds no identifier", where=path, mend="see docs/training.md")
+        raise DataError("the crosswalk holds no identifier", where=path, hint="see docs/training.md")
     return crosswalk
 
 
@@ -100,12 +100,12 @@ def add_table(crosswalk: Crosswalk, path: Path) -> None:
                     raise DataError(
                         "the crosswalk does not begin with the columns vocabulary, id, cui",
                         where=at(path, 1),
-                        mend="a TSV of these three columns, or MRCONSO.RRF",
+                        hint="a TSV of these three columns, or MRCONSO.RRF",
                     )
                 continue
             if len(cells) != len(HEADER) or schemas.explain("cui", cells[2]):
                 raise DataError(
-                    "the row is not vocabulary, id, CUI", where=at(path, number), mend="mend the row"
+                    "the row is not vocabulary, id, CUI", where=at(path, number), hint="hint the row"
                 )
             crosswalk.add(*cells)
 

@@ -48,7 +48,7 @@ def add_aliases(
     for table in tables:
         if not table.is_file():
             raise MissingError(
-                f"there is no alias table {table}", where=table, mend="bioelx-bench aliases fetch makes one"
+                f"there is no alias table {table}", where=table, hint="bioelx-bench aliases fetch makes one"
             )
     files = [described(table) for table in tables]
     wanted = pa.array(sorted(set(languages)))
@@ -107,5 +107,5 @@ def check(kb: KnowledgeBase, tables: Sequence[Path], languages: Sequence[str], n
             f"no alias is of a concept of {kb.name}",
             where=", ".join(str(t) for t in tables),
             why=f"no CUI of the tables is among the {len(kb)} of the knowledge base",
-            mend="fetch aliases for this knowledge base, or take new concepts in with --new-concepts",
+            hint="fetch aliases for this knowledge base, or take new concepts in with --new-concepts",
         )

@@ -12,11 +12,11 @@ import pyarrow as pa
 
 from bioelx_bench.aliases.cleaning import CleaningOptions, clean, merge
 from bioelx_bench.aliases.records import TABLE, Alias, AliasSource, to_batches
+from bioelx_bench.base import Environment
 from bioelx_bench.errors import DataError, UsageError
 from bioelx_bench.files import atomic_path, explain_os_errors, hash_file, write_json
 from bioelx_bench.plugins import installed_version
 from bioelx_bench.progress import Task
-from bioelx_bench.protocols import Environment
 from bioelx_bench.scoring.surface import normalise
 
 MEMORY: Final = "1500MB"
@@ -50,11 +50,11 @@ def fetch_aliases(
     """
     if output.suffix != ".parquet":
         raise UsageError(
-            "the alias table is a Parquet file", where=f"--output {output}", mend="name it .parquet"
+            "the alias table is a Parquet file", where=f"--output {output}", hint="name it .parquet"
         )
     if output.exists():
         raise UsageError(
-            f"{output} exists", where=f"--output {output}", mend="choose another name, or remove it"
+            f"{output} exists", where=f"--output {output}", hint="choose another name, or remove it"
         )
     counts: Counter[str] = Counter()
     with explain_os_errors(output):
@@ -79,7 +79,7 @@ def fetch_aliases(
                         f"no alias of {name} is left",
                         where=output,
                         why=", ".join(f"{k} {v}" for k, v in all_counts.items() if v) or "it is empty",
-                        mend="check the languages, the crosswalk and the rules (--clean key=value)",
+                        hint="check the languages, the crosswalk and the rules (--clean key=value)",
                     )
                 record["languages"] = languages_of(temporary)
                 record["sha256"] = hash_file(temporary)

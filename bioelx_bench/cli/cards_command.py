@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bioelx_bench.kb.store import KnowledgeBase
-    from bioelx_bench.plugins import Declared
+    from bioelx_bench.plugins import RegisteredSpec
 
 NamesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[NAME]...", help="Datasets; by default all with a card.")
@@ -47,7 +47,7 @@ def build(
 
 
 def build_one(
-    session: Session, declared: Declared, data_root: Path | None, folder: Path, kb: KnowledgeBase
+    session: Session, declared: RegisteredSpec, data_root: Path | None, folder: Path, kb: KnowledgeBase
 ) -> str:
     """Write one card; returns what was done."""
     from bioelx_bench.datasets import cards
@@ -92,12 +92,12 @@ def check(
             f"{len(drifted)} dataset card files have drifted",
             where=folder,
             why="; ".join(drifted),
-            mend="bioelx-bench cards build",
+            hint="bioelx-bench cards build",
         )
 
 
 def check_one(
-    session: Session, declared: Declared, data_root: Path | None, folder: Path, kb: KnowledgeBase
+    session: Session, declared: RegisteredSpec, data_root: Path | None, folder: Path, kb: KnowledgeBase
 ) -> tuple[list[str], list[str]]:
     """What is wrong with one card, and what could not be checked."""
     from bioelx_bench.datasets import cards
@@ -131,7 +131,7 @@ def check_one(
     return wrong, notes
 
 
-def chosen(session: Session, names: list[str] | None) -> list[Declared]:
+def chosen(session: Session, names: list[str] | None) -> list[RegisteredSpec]:
     """The datasets asked for, or all that have a card."""
     from bioelx_bench.datasets.cards import card_infos
 

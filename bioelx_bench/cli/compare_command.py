@@ -35,7 +35,7 @@ def compare_runs(
 
     session: Session = ctx.obj
     if len(runs) < 2:
-        raise UsageError("a comparison needs two runs or more", mend="bioelx-bench compare RUN RUN")
+        raise UsageError("a comparison needs two runs or more", hint="bioelx-bench compare RUN RUN")
     output = Path(session.config.get("output"))
     data = compare([load(run, output) for run in runs], k, in_kb=in_kb, seed=seed)
     session.emit(data, lambda console: show(console, data))
@@ -54,7 +54,7 @@ def load(run: str, output: Path) -> System:
     predictions = path.parent / PREDICTIONS
     if not predictions.is_file():
         raise MissingError(
-            f"the run {result['run_id']} has no predictions", where=predictions, mend="repeat it with --fresh"
+            f"the run {result['run_id']} has no predictions", where=predictions, hint="repeat it with --fresh"
         )
     label = f"{system_name(result)} {result['run_id'][:8]}"
     return System(

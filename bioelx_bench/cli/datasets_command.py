@@ -10,7 +10,7 @@ import typer
 from bioelx_bench.cli.session import Session
 from bioelx_bench.errors import DataError, MissingError, UsageError
 from bioelx_bench.options import parse_pairs
-from bioelx_bench.plugins import Declared
+from bioelx_bench.plugins import RegisteredSpec
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,7 +68,7 @@ def list_datasets(context: typer.Context, data_root: RootOption = None) -> None:
                     "split": part.split,
                     "held": part.held,
                     "reason": part.reason,
-                    "mend": part.mend,
+                    "hint": part.hint,
                     "sources": [
                         dataclasses.asdict(source)
                         for source in sources_of(spec.name, part.revision, part.split, spec.subsets)
@@ -101,8 +101,8 @@ def show_list(console: Console, found: list[dict[str, Any]]) -> None:
             )
     console.print(table)
     for entry in found:
-        for mend in dict.fromkeys(part["mend"] for part in entry["parts"] if not part["held"]):
-            console.print(f"\n{entry['name']}: {mend}", markup=False)
+        for hint in dict.fromkeys(part["hint"] for part in entry["parts"] if not part["held"]):
+            console.print(f"\n{entry['name']}: {hint}", markup=False)
 
 
 def prepare(
@@ -242,7 +242,7 @@ def describe_all(session: Session, parts: list[PreparedSubset], limit: int) -> d
     }
 
 
-def find(session: Session, name: str) -> tuple[Declared, str | None]:
+def find(session: Session, name: str) -> tuple[RegisteredSpec, str | None]:
     """The declaration and revision that a name stands for."""
     from bioelx_bench.datasets.prepare import parse_dataset_name
 

@@ -12,7 +12,7 @@ from bioelx_bench.cli.session import Session
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bioelx_bench.protocols import Check
+    from bioelx_bench.base import Check
 
 
 def make_app() -> typer.Typer:
@@ -52,15 +52,15 @@ def own_checks(session: Session) -> list[Check]:
     import platform
     import shutil
 
-    from bioelx_bench.protocols import Check
+    from bioelx_bench.base import Check
 
     checks = [Check("Python", "ok", platform.python_version())]
     checks += [
         Check(f"plugin {p.name}", "ok", f"{p.distribution} {p.version}") for p in session.plugins.loaded
     ]
-    for broken in session.plugins.quarantined:
-        mend = f"pip install --force-reinstall {broken.distribution}"
-        checks.append(Check(f"plugin {broken.name}", "failed", broken.reason, mend))
+    for broken in session.plugins.broken:
+        hint = f"pip install --force-reinstall {broken.distribution}"
+        checks.append(Check(f"plugin {broken.name}", "failed", broken.reason, hint))
     root = session.cache.root
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -77,8 +77,8 @@ def own_checks(session: Session) -> list[Check]:
 
 def plugin_checks(session: Session, target: dict[str, Any]) -> list[Check]:
     """The checks that plugins declare; one that raises is a failed check."""
+    from bioelx_bench.base import Check
     from bioelx_bench.options import load_object
-    from bioelx_bench.protocols import Check
 
     checks: list[Check] = []
     for declared in session.plugins.all("checks"):
@@ -92,7 +92,7 @@ def plugin_checks(session: Session, target: dict[str, Any]) -> list[Check]:
 
 
 def show(console: Console, checks: list[Check]) -> None:
-    """Print the checks, with the way to mend what is not ok."""
+    """Print the checks, with the way to fix what is not ok."""
     from rich.table import Table
     from rich.text import Text
 
@@ -102,6 +102,6 @@ def show(console: Console, checks: list[Check]) -> None:
         table.add_column(column, overflow="fold")
     for check in checks:
         mark, colour = marks[check.status]
-        detail = Text(check.detail + (f"\nmend: {check.mend}" if check.mend else ""))
+        detail = Text(check.detail + (f"\nmend: {check.hint}" if check.hint else ""))
         table.add_row(Text(mark, style=colour), Text(check.name), detail)
     console.print(table)

@@ -263,7 +263,7 @@ def concept(
         raise MissingError(
             f"the knowledge base {opened.name!r} has no concept {cui!r}",
             where=opened.folder,
-            mend=f"its successors are {', '.join(successors)}" if successors else None,
+            hint=f"its successors are {', '.join(successors)}" if successors else None,
         )
     found = opened.concept(cui)
 

@@ -70,6 +70,6 @@ def check(ctx: typer.Context, folder: Folder = DEFAULT_FOLDER) -> None:
         raise BenchError(
             f"pages differ from the results: {', '.join(drifted)}",
             where=folder,
-            mend=f"bioelx-bench leaderboard build --folder {folder}",
+            hint=f"bioelx-bench leaderboard build --folder {folder}",
         )
     session.emit({"drifted": []}, lambda console: console.print("the pages agree with the results"))

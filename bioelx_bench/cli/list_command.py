@@ -10,7 +10,7 @@ import typer
 from bioelx_bench.cli.session import Session
 from bioelx_bench.errors import UsageError
 from bioelx_bench.options import did_you_mean
-from bioelx_bench.plugins import KINDS, Declared
+from bioelx_bench.plugins import KINDS, RegisteredSpec
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,18 +41,18 @@ def list_declared(
         if wanted not in KINDS:
             known = [k.replace("_", "-") for k in KINDS]
             raise UsageError(
-                f"unknown kind {kind!r}{did_you_mean(kind, known)}", mend=f"one of {', '.join(known)}"
+                f"unknown kind {kind!r}{did_you_mean(kind, known)}", hint=f"one of {', '.join(known)}"
             )
         kinds = [wanted]
     else:
         kinds.remove("commands")
     found = {k: [describe(d, verbose) for d in session.plugins.all(k)] for k in kinds}
     session.emit(found, lambda console: show(console, found))
-    for broken in session.plugins.quarantined:
+    for broken in session.plugins.broken:
         session.note(f"plugin {broken.name} ({broken.distribution}) is set aside: {broken.reason}")
 
 
-def describe(declared: Declared, verbose: bool) -> dict[str, Any]:
+def describe(declared: RegisteredSpec, verbose: bool) -> dict[str, Any]:
     """A declaration as JSON; with `verbose` its options too, or why they cannot be loaded."""
     entry: dict[str, Any] = {
         "name": declared.spec.name,
@@ -72,7 +72,7 @@ def describe(declared: Declared, verbose: bool) -> dict[str, Any]:
     return entry
 
 
-def describe_options(declared: Declared) -> list[dict[str, Any]] | str:
+def describe_options(declared: RegisteredSpec) -> list[dict[str, Any]] | str:
     """Name, type, default and purpose of each option."""
     from bioelx_bench.errors import BenchError
     from bioelx_bench.options import load_object

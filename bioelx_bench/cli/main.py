@@ -57,7 +57,7 @@ def invoke(arguments: Sequence[str]) -> int:
         if debug:
             raise
         missing = MissingError(
-            f"a Python module cannot be imported: {error}", mend="see `bioelx-bench doctor`"
+            f"a Python module cannot be imported: {error}", hint="see `bioelx-bench doctor`"
         )
         show_error(missing)
         return missing.exit_code
@@ -68,7 +68,7 @@ def invoke(arguments: Sequence[str]) -> int:
             BenchError(
                 f"internal error: {type(error).__name__}: {error}",
                 why="this is a bug in bioelx-bench or in a plugin, not your mistake",
-                mend="repeat the command with --debug and report what it prints",
+                hint="repeat the command with --debug and report what it prints",
             )
         )
         return 1
@@ -85,7 +85,7 @@ def dispatch(session: Session, arguments: list[str]) -> int:
         print(f"bioelx-bench {installed_version('bioelx-bench')}")
         return 0
     if arguments[0].startswith("-"):
-        raise UsageError(f"unknown option {arguments[0]!r}", mend="bioelx-bench --help")
+        raise UsageError(f"unknown option {arguments[0]!r}", hint="bioelx-bench --help")
     name, *rest = arguments
     found = session.plugins.get("commands", name)
     app = load_object(found.spec.factory, f"the command {name!r}")()
@@ -136,7 +136,7 @@ def split_global_options(arguments: Sequence[str]) -> tuple[GlobalOptions, list[
         elif name in VALUES:
             given = value if equals else next(pending, None)
             if given is None:
-                raise UsageError(f"{name} needs a value", mend="bioelx-bench --help")
+                raise UsageError(f"{name} needs a value", hint="bioelx-bench --help")
             values[name].append(given)
         else:
             rest.append(argument)
@@ -163,7 +163,7 @@ def show_help(session: Session) -> None:
     for name, summary in {**GLOBAL_OPTIONS, "--version": "Print the version.", "--help": "Help."}.items():
         print(f"  {name:<{width}}{summary}")
     print("\nStart with: bioelx-bench run --dataset xl-bel --retriever bm25")
-    for broken in session.plugins.quarantined:
+    for broken in session.plugins.broken:
         print(
             f"\nplugin {broken.name} ({broken.distribution}) is set aside: {broken.reason}", file=sys.stderr
         )

@@ -26,7 +26,7 @@ def show_plugins(ctx: typer.Context) -> None:
     plugins = session.plugins
     data: dict[str, Any] = {
         "loaded": [dataclasses.asdict(p) for p in plugins.loaded],
-        "set_aside": [dataclasses.asdict(q) for q in plugins.quarantined],
+        "set_aside": [dataclasses.asdict(q) for q in plugins.broken],
         "disabled": plugins.disabled,
     }
     session.emit(data, lambda console: show(console, data))

@@ -44,7 +44,7 @@ def run(
         list[str] | None, typer.Option("--ranker-option", "-K", help="key=value for the ranker.")
     ] = None,
     k: Annotated[int | None, typer.Option(help="Candidates to retrieve.")] = None,
-    rank_k: Annotated[int | None, typer.Option(help="Candidates to rank.")] = None,
+    rerank_depth: Annotated[int | None, typer.Option(help="Candidates to rank.")] = None,
     protocol: Annotated[str | None, typer.Option(help="How candidates are counted.")] = None,
     policy: Annotated[
         list[str] | None, typer.Option(help="match=any|all, nil=count|skip, retired=map|keep.")
@@ -82,7 +82,7 @@ def run(
         policies=parse_pairs(policy or (), "--policy"),
         metrics=tuple(metric or ()),
         k=k,
-        rank_k=rank_k,
+        rerank_depth=rerank_depth,
         limit=limit,
         seed=seed,
     )
@@ -103,11 +103,11 @@ def run_one(session: Session, request: RunRequest, output: Path, *, dry_run: boo
         description = describe_plan(plan)
         session.emit(description, lambda console: console.print_json(data=description))
         return
-    outcome = carry_out(session, plan, request, output, fresh=fresh)
+    outcome = perform(session, plan, request, output, fresh=fresh)
     session.emit(outcome.result, lambda console: show_result(console, outcome))
 
 
-def carry_out(session: Session, plan: Plan, request: RunRequest, output: Path, *, fresh: bool) -> Outcome:
+def perform(session: Session, plan: Plan, request: RunRequest, output: Path, *, fresh: bool) -> Outcome:
     """Load and execute a plan; event hooks that raised are told on stderr."""
     from bioelx_bench.runs.engine import execute
     from bioelx_bench.runs.request import load_run
@@ -149,7 +149,7 @@ def run_all(session: Session, request: RunRequest, output: Path, *, dry_run: boo
             results.append(describe_plan(plan))
             continue
         try:
-            outcome = carry_out(session, plan, one, output, fresh=fresh)
+            outcome = perform(session, plan, one, output, fresh=fresh)
         except MissingError as error:
             missing[spec.name] = error
             continue
@@ -176,6 +176,6 @@ def describe_plan(plan: Plan) -> dict[str, Any]:
         "protocol": plan.protocol.describe(),
         "metrics": list(plan.metrics),
         "k": plan.k,
-        "rank_k": plan.rank_k,
+        "rerank_depth": plan.rerank_depth,
         "seed": plan.seed,
     }

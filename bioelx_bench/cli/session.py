@@ -18,8 +18,8 @@ from bioelx_bench.progress import Progress
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from bioelx_bench.base import Environment
     from bioelx_bench.kb.store import KnowledgeBase
-    from bioelx_bench.protocols import Environment
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class Session:
 
     def environment(self, *, seed: int = 0, kb: KnowledgeBase | None = None) -> Environment:
         """What components are given beside their options."""
-        from bioelx_bench.protocols import Environment
+        from bioelx_bench.base import Environment
 
         return Environment(
             cache=self.cache,

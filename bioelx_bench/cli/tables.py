@@ -58,7 +58,7 @@ def result_table(result: Mapping[str, Any]) -> Table:
             cells.append(percent(row["retrieval"]["recall@1"]))
         cells += [percent(row[stage][f"recall@{k}"]) for k in cutoffs]
         if ranked:
-            cells.append(percent(row["retrieval"][f"recall@{result['rank_k']}"]))
+            cells.append(percent(row["retrieval"][f"recall@{result['rerank_depth']}"]))
         cells.append(percent(row["in_kb"][stage]["recall@1"]))
         table.add_row(*cells, style="bold" if name in AVERAGES else None)
     return table
@@ -77,7 +77,9 @@ def caption(result: Mapping[str, Any]) -> str:
     if interval := result["scores"].get("macro", {}).get("ci95", {}).get(stage, {}).get("recall@1"):
         text += f"; macro R@1 95 % interval {percent(interval[0])} to {percent(interval[1])}"
     if result["ranker"]:
-        text += f"; R@k after ranking, retr. R@1 before it, ceiling: the retriever's R@{result['rank_k']}"
+        text += (
+            f"; R@k after ranking, retr. R@1 before it, ceiling: the retriever's R@{result['rerank_depth']}"
+        )
     return text
 
 
@@ -118,6 +120,6 @@ def show_missing(console: Console, missing: Mapping[str, Mapping[str, str]]) -> 
     """Print which benchmarks were not at hand, and how to get each."""
     for name, error in missing.items():
         console.print(f"[yellow]{name} is missing:[/yellow] {error['what']}", soft_wrap=True)
-        for label in ("where", "why", "mend"):
+        for label in ("where", "why", "hint"):
             if label in error:
                 console.print(f"  {label}: {error[label]}", markup=False, soft_wrap=True)

@@ -43,11 +43,11 @@ def load_dataset(
     """
     from datasets import concatenate_datasets
 
+    from bioelx_bench.base import Environment
     from bioelx_bench.cache import Cache, default_cache_folder
     from bioelx_bench.datasets.prepare import parse_dataset_name, prepare_subset
     from bioelx_bench.errors import UsageError
     from bioelx_bench.plugins import load_plugins
-    from bioelx_bench.protocols import Environment
 
     plain, inner = parse_dataset_name(name)
     if inner and revision and inner != revision:

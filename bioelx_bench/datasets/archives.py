@@ -78,7 +78,7 @@ class ZipReader:
             "the archive cannot be used",
             where=self.path,
             why=why,
-            mend="download it again from its source",
+            hint="download it again from its source",
         )
 
     def close(self) -> None:
@@ -109,7 +109,7 @@ def blocks_maybe_gzip(path: Path, limit: int = GZIP_LIMIT) -> Iterator[bytes]:
                         f"the file unpacks to more than {limit >> 20} MiB",
                         where=path,
                         why="so large a file is not the upstream one",
-                        mend="download it again from its source",
+                        hint="download it again from its source",
                     )
                 yield block
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -117,5 +117,5 @@ def blocks_maybe_gzip(path: Path, limit: int = GZIP_LIMIT) -> Iterator[bytes]:
             f"the gzip file is damaged or cut off: {error}",
             where=path,
             why="a download that stopped leaves such a file",
-            mend="remove it and download it again",
+            hint="remove it and download it again",
         ) from error

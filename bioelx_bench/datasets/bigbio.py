@@ -8,18 +8,19 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import Field
 
+from bioelx_bench.base import BaseDataset, DatasetRequest
 from bioelx_bench.datasets.rows import ending, read_rows
 from bioelx_bench.datasets.sources import remembered_hash
 from bioelx_bench.datasets.text import unique
 from bioelx_bench.errors import BenchError, DataError, MissingError, UsageError
 from bioelx_bench.options import Options
-from bioelx_bench.protocols import DatasetRequest
-from bioelx_bench.records import Document, Mention, Span
+from bioelx_bench.records import Document, LabelledMention, Span
 
 ENDS: Final = frozenset((".jsonl", ".json", ".ndjson", ".parquet"))
 SPLIT_WORDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -43,8 +44,8 @@ class BigBioOptions(Options):
     hub_revision: str = Field("main", description="commit, tag or branch on the Hub")
 
 
-class BigBio:
-    """Reads a corpus; see `bioelx_bench.protocols.DatasetLoader`.
+class BigBio(BaseDataset):
+    """Reads a corpus; see `bioelx_bench.base.BaseDataset`.
 
     Entities with the same spans and ids are one mention with the types of all, since some corpora repeat an
     entity for each semantic type. Counts: `merged` (such repetitions), `without_gold` (entities without an
@@ -66,18 +67,18 @@ class BigBio:
         self._sources = {name: remembered_hash(path, request.cache) for name, path in self.files.items()}
         self.counts: Counter[str] = Counter()
 
-    @property
-    def sources(self) -> Mapping[str, str]:
+    @cached_property
+    def sources(self) -> dict[str, str]:
         """The files that were read."""
         return self._sources
 
-    def mentions(self) -> Iterator[Mention]:
+    def mentions(self) -> Iterator[LabelledMention]:
         """Mentions by file name, document and entity."""
         for path in self.files.values():
             for place, row in read_rows(path):
                 yield from self.document(row, place)
 
-    def document(self, row: Mapping[str, Any], place: str) -> Iterator[Mention]:
+    def document(self, row: Mapping[str, Any], place: str) -> Iterator[LabelledMention]:
         """The mentions of one document."""
         for key in ("passages", "entities"):
             if not isinstance(row.get(key), list):
@@ -85,7 +86,7 @@ class BigBio:
                     f"the document has no list {key!r}",
                     where=place,
                     why="the schema bigbio_kb has id, document_id, passages and entities",
-                    mend="load the corpus's bigbio_kb configuration, not its source one",
+                    hint="load the corpus's bigbio_kb configuration, not its source one",
                 )
         identifier = str(row.get("document_id") or row.get("id") or place)
         document = Document(f"bigbio/{identifier}", passage_text(row["passages"], place), self.language)
@@ -99,7 +100,7 @@ class BigBio:
             self.counts["discontinuous"] += len(spans) > 1
             self.counts["same_span"] += bool(spans) and spans in seen
             seen.add(spans)
-            yield Mention(
+            yield LabelledMention(
                 id=f"{document.id}/{number:04d}",
                 document=document,
                 spans=spans,
@@ -175,7 +176,7 @@ def corpus_files(request: DatasetRequest) -> tuple[Path, list[Path]]:
             f"{given} holds no Parquet or JSON lines file",
             where=path,
             why="it is a loading script, which `datasets` no longer runs" if scripts else None,
-            mend="convert it to bigbio_kb JSON lines with the script's own tools, and give that file",
+            hint="convert it to bigbio_kb JSON lines with the script's own tools, and give that file",
         )
     return path, files
 
@@ -200,7 +201,7 @@ def from_hub(repository: str, revision: str, request: DatasetRequest) -> Path:
         raise (MissingError if request.offline else BenchError)(
             f"{repository} cannot be had from the Hub: {error}".splitlines()[0],
             where=f"-D path={repository}",
-            mend="check the name and the connection, or give a local folder",
+            hint="check the name and the connection, or give a local folder",
         ) from error
 
 
@@ -218,6 +219,6 @@ def of_split(files: list[Path], folder: Path, request: DatasetRequest) -> list[P
         raise MissingError(
             f"no file of the corpus is named {' or '.join(wanted)}",
             where=folder,
-            mend="name a file by its split, or give --split all",
+            hint="name a file by its split, or give --split all",
         )
     return chosen

@@ -16,14 +16,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from bioelx_bench.base import Environment
 from bioelx_bench.datasets.prepare import PreparedSubset, prepare_subset
 from bioelx_bench.datasets.show import example
 from bioelx_bench.datasets.statistics import describe_subset, find_coverage
 from bioelx_bench.datasets.survey import Holding, survey
 from bioelx_bench.declarations import DatasetSpec
 from bioelx_bench.errors import MissingError
-from bioelx_bench.plugins import Declared
-from bioelx_bench.protocols import Environment
+from bioelx_bench.plugins import RegisteredSpec
 
 if TYPE_CHECKING:
     from bioelx_bench.kb.store import KnowledgeBase
@@ -39,7 +39,9 @@ def card_infos() -> dict[str, dict[str, Any]]:
     return tomllib.loads((files("bioelx_bench.datasets") / "cards.toml").read_text(encoding="utf-8"))
 
 
-def parts_at_hand(declared: Declared, data_root: Path | None, environment: Environment) -> list[Holding]:
+def parts_at_hand(
+    declared: RegisteredSpec, data_root: Path | None, environment: Environment
+) -> list[Holding]:
     """The revisions and splits a card describes: those at hand, without the union of a revision's splits."""
     held = [part for part in survey(declared, data_root=data_root, environment=environment) if part.held]
     splits = Counter(part.revision for part in held)
@@ -47,7 +49,7 @@ def parts_at_hand(declared: Declared, data_root: Path | None, environment: Envir
 
 
 def compute_statistics(
-    declared: Declared,
+    declared: RegisteredSpec,
     parts: Sequence[Holding],
     *,
     data_root: Path | None,
@@ -144,7 +146,7 @@ def render_plot(statistics: Mapping[str, Any]) -> str:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingError(
-            "the plot of a dataset card needs matplotlib", mend="pip install 'bioelx-bench[cards]'"
+            "the plot of a dataset card needs matplotlib", hint="pip install 'bioelx-bench[cards]'"
         ) from error
     bars = [
         (f"{part['revision']} {part['split']} {subset}", row)

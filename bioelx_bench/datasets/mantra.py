@@ -9,16 +9,17 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Final
 
+from bioelx_bench.base import BaseDataset, DatasetRequest
 from bioelx_bench.datasets import registry
 from bioelx_bench.datasets.archives import ZipReader
 from bioelx_bench.datasets.brat import Entity, parse_brat
 from bioelx_bench.datasets.sources import Source, locate
 from bioelx_bench.datasets.text import CUI, decode
 from bioelx_bench.errors import DataError
-from bioelx_bench.protocols import DatasetRequest
-from bioelx_bench.records import Document, Mention
+from bioelx_bench.records import Document, LabelledMention
 
 FOLDERS: Final[Mapping[str, str]] = {
     "en": "English",
@@ -39,8 +40,8 @@ CORPORA: Final[Mapping[str, re.Pattern[str]]] = {
 NOTE_VALUES: Final = 4
 
 
-class Mantra:
-    """Reads one language of one corpus; see `bioelx_bench.protocols.DatasetLoader`.
+class Mantra(BaseDataset):
+    """Reads one language of one corpus; see `bioelx_bench.base.BaseDataset`.
 
     Counts: `discontinuous` (mentions of several spans), `note_incomplete` (a note without its four values;
     the gold CUI is the entity's type, not affected), `note_missing`, `note_differs` (a complete note that
@@ -57,12 +58,12 @@ class Mantra:
         self.located = locate(source, request, dataset)
         self.counts: Counter[str] = Counter()
 
-    @property
-    def sources(self) -> Mapping[str, str]:
+    @cached_property
+    def sources(self) -> dict[str, str]:
         """The archive."""
         return {self.source.path: self.located.sha256}
 
-    def mentions(self) -> Iterator[Mention]:
+    def mentions(self) -> Iterator[LabelledMention]:
         """Units by path, and within a unit the entities in the order of its file."""
         archive = ZipReader(self.located.path)
         try:
@@ -88,7 +89,7 @@ class Mantra:
             and CORPORA[self.corpus].fullmatch(parts[-2]) is not None
         )
 
-    def unit(self, archive: ZipReader, unit: str) -> Iterator[Mention]:
+    def unit(self, archive: ZipReader, unit: str) -> Iterator[LabelledMention]:
         """The mentions of one unit."""
         where = f"{archive.path}!{unit}"
         text = decode(archive.read(f"{unit}.txt"), f"{where}.txt")
@@ -104,7 +105,7 @@ class Mantra:
             self.counts["same_span"] += entity.spans in seen
             self.counts["gold_not_cui"] += CUI.fullmatch(entity.type) is None
             seen.add(entity.spans)
-            yield Mention(
+            yield LabelledMention(
                 id=f"{document.id}/{entity.id}",
                 document=document,
                 spans=entity.spans,

@@ -8,29 +8,30 @@ Revisions: `full` and `st21pv` are the two upstream corpora, split by upstream's
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from functools import cached_property
 from typing import Final
 
+from bioelx_bench.base import BaseDataset, DatasetRequest
 from bioelx_bench.datasets import registry
 from bioelx_bench.datasets.archives import read_maybe_gzip
 from bioelx_bench.datasets.pubtator import Abstract, parse_pubtator
 from bioelx_bench.datasets.sources import Located, locate
 from bioelx_bench.datasets.text import CUI, decode, numbered_lines
 from bioelx_bench.datasets.token_lines import parse_token_lines
-from bioelx_bench.protocols import DatasetLoader, DatasetRequest
-from bioelx_bench.records import Document, Mention
+from bioelx_bench.records import Document, LabelledMention
 
 NAME: Final = "medmentions"
 PREFIX: Final = "UMLS:"
 
 
-def load(request: DatasetRequest) -> DatasetLoader:
+def load(request: DatasetRequest) -> BaseDataset:
     """The loader of the revision that is asked for."""
     return TokenLines(request) if request.revision == "token-per-line" else PubTator(request)
 
 
-class PubTator:
-    """Reads one split of a PubTator corpus; see `bioelx_bench.protocols.DatasetLoader`.
+class PubTator(BaseDataset):
+    """Reads one split of a PubTator corpus; see `bioelx_bench.base.BaseDataset`.
 
     Counts: `gold_not_cui`, `type_unknown` (mentions whose concept was not in UMLS 2017AA Active:
     `UnknownType`), `same_span` (an earlier mention of the document has the same span), `overlapping` (it
@@ -50,12 +51,12 @@ class PubTator:
             self.pmids = frozenset(line.strip() for _, line in lines if line.strip())
         self.counts: Counter[str] = Counter()
 
-    @property
-    def sources(self) -> Mapping[str, str]:
+    @cached_property
+    def sources(self) -> dict[str, str]:
         """The corpus and the list of the split."""
         return {path: found.sha256 for path, found in self.located.items()}
 
-    def mentions(self) -> Iterator[Mention]:
+    def mentions(self) -> Iterator[LabelledMention]:
         """Every annotation of the split's documents, in the order of the file."""
         where = str(self.corpus.path)
         found = 0
@@ -65,7 +66,7 @@ class PubTator:
                 yield from self.document(abstract)
         self.counts["documents_missing"] += 0 if self.pmids is None else len(self.pmids) - found
 
-    def document(self, abstract: Abstract) -> Iterator[Mention]:
+    def document(self, abstract: Abstract) -> Iterator[LabelledMention]:
         """The mentions of one abstract."""
         document = Document(f"{NAME}/{abstract.id}", abstract.text, "en")
         self.counts["documents_without_mention"] += not abstract.annotations
@@ -80,7 +81,7 @@ class PubTator:
             concept = annotation.concept.removeprefix(PREFIX)
             self.counts["gold_not_cui"] += CUI.fullmatch(concept) is None
             self.counts["type_unknown"] += "UnknownType" in annotation.types
-            yield Mention(
+            yield LabelledMention(
                 id=f"{document.id}/{number:04d}",
                 document=document,
                 spans=(span,),
@@ -91,7 +92,7 @@ class PubTator:
             )
 
 
-class TokenLines:
+class TokenLines(BaseDataset):
     """Reads a token-per-line file; each sentence is a document.
 
     Counts: `without_begin` (mentions that start with an `I-` tag), `gold_not_cui`,
@@ -104,12 +105,12 @@ class TokenLines:
         self.located = locate(self.source, request, NAME)
         self.counts: Counter[str] = Counter()
 
-    @property
-    def sources(self) -> Mapping[str, str]:
+    @cached_property
+    def sources(self) -> dict[str, str]:
         """The file."""
         return {self.source.path: self.located.sha256}
 
-    def mentions(self) -> Iterator[Mention]:
+    def mentions(self) -> Iterator[LabelledMention]:
         """Every mention, in the order of the file."""
         where = str(self.located.path)
         text = decode(self.located.path.read_bytes(), where)
@@ -119,7 +120,7 @@ class TokenLines:
             for index, chunk in enumerate(sentence.chunks):
                 self.counts["without_begin"] += not chunk.begun
                 self.counts["gold_not_cui"] += CUI.fullmatch(chunk.concept) is None
-                yield Mention(
+                yield LabelledMention(
                     id=f"{document.id}/{index:02d}",
                     document=document,
                     spans=(chunk.span,),

@@ -15,14 +15,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from bioelx_bench.base import BaseDataset, DatasetRequest, Environment
 from bioelx_bench.datasets.schema import features, mention_of, row_of
 from bioelx_bench.declarations import DatasetSpec
 from bioelx_bench.errors import DataError, UsageError, at
 from bioelx_bench.files import canonical_json, hash_json, write_json
 from bioelx_bench.options import did_you_mean, load_object, validate_options
-from bioelx_bench.plugins import Declared
-from bioelx_bench.protocols import DatasetLoader, DatasetRequest, Environment
-from bioelx_bench.records import Mention
+from bioelx_bench.plugins import RegisteredSpec
+from bioelx_bench.records import LabelledMention
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -60,7 +60,7 @@ class PreparedSubset:
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def mentions(self) -> Iterator[Mention]:
+    def mentions(self) -> Iterator[LabelledMention]:
         """Every mention, in upstream order; mentions of one document share it."""
         document = None
         for batch in self.dataset.data.to_batches(max_chunksize=BATCH):
@@ -81,13 +81,13 @@ def parse_dataset_name(text: str) -> tuple[str, str | None]:
         raise UsageError(
             f"a dataset is written NAME or NAME@REVISION, not {text!r}",
             where="--dataset",
-            mend="bioelx-bench list datasets",
+            hint="bioelx-bench list datasets",
         )
     return name, revision or None
 
 
 def prepare_subset(
-    declared: Declared,
+    declared: RegisteredSpec,
     *,
     revision: str | None,
     subset: str,
@@ -123,7 +123,7 @@ def prepare_subset(
     )
     spec: DatasetSpec = declared.spec
     factory = load_object(spec.factory, f"the dataset {spec.name!r}")
-    loader: DatasetLoader = factory(request)
+    loader: BaseDataset = factory(request)
     key = cache_key(declared, request, loader, factory)
     label = f"{spec.name} {request.subset}"
 
@@ -139,7 +139,7 @@ def prepare_subset(
 
 
 def make_request(
-    declared: Declared,
+    declared: RegisteredSpec,
     *,
     revision: str | None,
     subset: str,
@@ -177,12 +177,12 @@ def choose(spec: DatasetSpec, what: str, wanted: str | None, known: Sequence[str
         raise UsageError(
             f"the dataset {spec.name!r} has no {what} {wanted!r}{did_you_mean(wanted, known)}",
             where=f"--dataset {spec.name}@{wanted}" if what == "revision" else f"--{what} {wanted}",
-            mend=f"bioelx-bench datasets show {spec.name}",
+            hint=f"bioelx-bench datasets show {spec.name}",
         )
     return wanted
 
 
-def cache_key(declared: Declared, request: DatasetRequest, loader: DatasetLoader, factory: Any) -> str:
+def cache_key(declared: RegisteredSpec, request: DatasetRequest, loader: BaseDataset, factory: Any) -> str:
     """What a prepared subset depends on, hashed."""
     return hash_json(
         {
@@ -213,7 +213,7 @@ def code_hash(factory: Any) -> str:
 
 
 def write_table(
-    loader: DatasetLoader,
+    loader: BaseDataset,
     request: DatasetRequest,
     spec: DatasetSpec,
     folder: Path,
@@ -254,14 +254,14 @@ def write_table(
     )
 
 
-def batched(mentions: Iterable[Mention], size: int) -> Iterator[list[Mention]]:
+def batched(mentions: Iterable[LabelledMention], size: int) -> Iterator[list[LabelledMention]]:
     """The mentions in lists of `size`, the last one shorter."""
     pending = iter(mentions)
     while batch := list(islice(pending, size)):
         yield batch
 
 
-def check_mention(mention: Mention, seen: set[str], spec: DatasetSpec) -> None:
+def check_mention(mention: LabelledMention, seen: set[str], spec: DatasetSpec) -> None:
     """Refuse a loader's mention that would make figures wrong.
 
     Raises:
@@ -301,7 +301,7 @@ def open_prepared(folder: Path, spec: DatasetSpec, request: DatasetRequest) -> P
             raise ValueError(f"{table.num_rows} rows in place of {meta['mentions']}")
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise DataError(
-            "the prepared dataset is damaged", where=at(path), why=str(error), mend=f"remove {folder}"
+            "the prepared dataset is damaged", where=at(path), why=str(error), hint=f"remove {folder}"
         ) from error
     dataset = Dataset(
         table,

@@ -1,4 +1,4 @@
-"""The one table schema of every benchmark, and its equivalence with `records.Mention`.
+"""The one table schema of every benchmark, and its equivalence with `records.LabelledMention`.
 
 | column | type | meaning |
 |---|---|---|
@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from bioelx_bench.records import Document, Mention, Span
+from bioelx_bench.records import Document, LabelledMention, Span
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -62,7 +62,7 @@ def features() -> Features:
     )
 
 
-def row_of(mention: Mention) -> dict[str, Any]:
+def row_of(mention: LabelledMention) -> dict[str, Any]:
     """The table row of a mention."""
     spans = mention.spans
     return {
@@ -79,7 +79,7 @@ def row_of(mention: Mention) -> dict[str, Any]:
     }
 
 
-def mention_of(row: Mapping[str, Any], document: Document | None = None) -> Mention:
+def mention_of(row: Mapping[str, Any], document: Document | None = None) -> LabelledMention:
     """The mention of a table row, the inverse of `row_of`.
 
     Args:
@@ -88,7 +88,7 @@ def mention_of(row: Mapping[str, Any], document: Document | None = None) -> Ment
             one abstract share one text in memory.
     """
     same = document is not None and document.id == row["document_id"] and document.text == row["context"]
-    return Mention(
+    return LabelledMention(
         id=row["id"],
         document=document
         if same and document is not None

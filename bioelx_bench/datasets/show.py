@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from bioelx_bench.datasets.context import cut_window
 from bioelx_bench.datasets.prepare import PreparedSubset
-from bioelx_bench.records import Mention, Span
+from bioelx_bench.records import LabelledMention, Span
 
 EXAMPLE_WINDOW: Final = 240
 
@@ -25,7 +25,7 @@ def describe(prepared: PreparedSubset, limit: int) -> dict[str, Any]:
     }
 
 
-def example(mention: Mention) -> dict[str, Any]:
+def example(mention: LabelledMention) -> dict[str, Any]:
     """A mention as JSON, its context cut to what one can read and marked with `[[` and `]]`."""
     text, spans = cut_window(mention.document.text, mention.spans, EXAMPLE_WINDOW)
     return {

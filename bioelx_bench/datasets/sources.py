@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bioelx_bench.base import DatasetRequest
 from bioelx_bench.cache import Cache
 from bioelx_bench.datasets.text import refuse_html
 from bioelx_bench.errors import DataError, MissingError
 from bioelx_bench.files import hash_file, hash_json, write_json
-from bioelx_bench.protocols import DatasetRequest
 
 MEMORISE_FROM: Final = 16 << 20
 """Bytes from which a local file's hash is remembered with its size and time, so that opening stays quick."""
@@ -95,21 +95,21 @@ def refuse_download(source: Source, request: DatasetRequest, dataset: str) -> No
         raise MissingError(
             f"{dataset}: the file {Path(source.path).name} is not at hand",
             where=looked,
-            mend=f"get it from {source.page}, {place}",
+            hint=f"get it from {source.page}, {place}",
         )
     if request.offline:
         raise MissingError(
             f"{dataset}: the file {Path(source.path).name} is not at hand",
             where=looked,
             why="nothing is downloaded offline",
-            mend=f"`bioelx-bench datasets prepare {dataset}@{request.revision} --split {request.split}` "
+            hint=f"`bioelx-bench datasets prepare {dataset}@{request.revision} --split {request.split}` "
             f"downloads it from {source.url}; or {place}",
         )
     if source.acknowledge and not is_acknowledged(source.page, source.licence, request.cache):
         raise MissingError(
             f"{dataset} is under the licence {source.licence}, to be accepted once before the download",
             where=source.page,
-            mend=f"bioelx-bench datasets prepare {dataset} --accept-licence, or {place}",
+            hint=f"bioelx-bench datasets prepare {dataset} --accept-licence, or {place}",
         )
 
 
@@ -146,7 +146,7 @@ def verified(path: Path, source: Source, cache: Cache) -> str:
             "the file is not the upstream one: its sha256 differs",
             where=path,
             why=f"expected {source.sha256}, found {found}; figures on other data cannot be compared",
-            mend=f"download it again from {source.url or source.page}",
+            hint=f"download it again from {source.url or source.page}",
         )
     return found
 
@@ -212,7 +212,7 @@ def download(source: Source, target: Path, request: DatasetRequest) -> None:
         raise MissingError(
             f"the download failed: {error}".splitlines()[0],
             where=source.url,
-            mend=f"repeat: it continues where it stopped; or put the file at <data root>/{source.path}",
+            hint=f"repeat: it continues where it stopped; or put the file at <data root>/{source.path}",
         ) from error
     try:
         verified(part, source, request.cache)

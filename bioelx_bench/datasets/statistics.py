@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from bioelx_bench.datasets.prepare import PreparedSubset
-from bioelx_bench.records import Mention
+from bioelx_bench.records import LabelledMention
 from bioelx_bench.scoring.surface import Surfaces, find_surfaces, normalise
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def describe_subset(part: PreparedSubset, coverage: Coverage) -> dict[str, Any]:
     }
 
 
-def share(mentions: Sequence[Mention], flags: Sequence[bool]) -> float:
+def share(mentions: Sequence[LabelledMention], flags: Sequence[bool]) -> float:
     """The share of mentions for which a flag is set."""
     return round(sum(flags) / len(mentions), DIGITS) if mentions else 0.0
 

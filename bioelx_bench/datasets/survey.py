@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bioelx_bench.base import Environment
 from bioelx_bench.datasets.prepare import make_request
 from bioelx_bench.errors import DataError, MissingError
 from bioelx_bench.options import load_object
-from bioelx_bench.plugins import Declared
-from bioelx_bench.protocols import Environment
+from bioelx_bench.plugins import RegisteredSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Holding:
         split: One of the revision's splits.
         held: Whether its files are there and have the known hashes, without a download.
         reason: Why it is not held; empty if it is.
-        mend: How to get it; empty if it is held.
+        hint: How to get it; empty if it is held.
     """
 
     dataset: str
@@ -32,7 +32,7 @@ class Holding:
     split: str
     held: bool
     reason: str = ""
-    mend: str = ""
+    hint: str = ""
 
     @property
     def full_name(self) -> str:
@@ -40,14 +40,14 @@ class Holding:
         return f"{self.dataset}@{self.revision}"
 
 
-def needs_options(declared: Declared) -> bool:
+def needs_options(declared: RegisteredSpec) -> bool:
     """Whether the dataset cannot be read without options, since its data is the user's own."""
     model = load_object(declared.spec.options, f"the options of the dataset {declared.spec.name!r}")
     return any(field.is_required() for field in model.model_fields.values())
 
 
 def survey(
-    declared: Declared,
+    declared: RegisteredSpec,
     *,
     data_root: Path | None,
     environment: Environment,
@@ -78,7 +78,7 @@ def survey(
             try:
                 factory(request)
             except (MissingError, DataError) as error:
-                holding = Holding(spec.name, revision, split, False, error.what, error.mend or "")
+                holding = Holding(spec.name, revision, split, False, error.what, error.hint or "")
             else:
                 holding = Holding(spec.name, revision, split, True)
             found.append(holding)
@@ -86,7 +86,7 @@ def survey(
 
 
 def at_hand(
-    declared: Declared, *, data_root: Path | None, environment: Environment
+    declared: RegisteredSpec, *, data_root: Path | None, environment: Environment
 ) -> tuple[Holding | None, MissingError | None]:
     """What of a benchmark `run --dataset all` takes, and what it lacks.
 
@@ -98,5 +98,5 @@ def at_hand(
     first = holdings[0]
     if first.held:
         return first, None
-    lack = MissingError(first.reason, where=f"{first.full_name} --split {first.split}", mend=first.mend)
+    lack = MissingError(first.reason, where=f"{first.full_name} --split {first.split}", hint=first.hint)
     return next((holding for holding in holdings if holding.held), None), lack

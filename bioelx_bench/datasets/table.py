@@ -10,18 +10,19 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import Field
 
+from bioelx_bench.base import BaseDataset, DatasetRequest
 from bioelx_bench.datasets.rows import read_rows
 from bioelx_bench.datasets.sources import remembered_hash
 from bioelx_bench.datasets.text import unique
 from bioelx_bench.errors import DataError, UsageError
 from bioelx_bench.options import Options, did_you_mean
-from bioelx_bench.protocols import DatasetRequest
-from bioelx_bench.records import Document, Mention, Span
+from bioelx_bench.records import Document, LabelledMention, Span
 
 COLUMNS: Final = (
     "mention",
@@ -50,8 +51,8 @@ class TableOptions(Options):
     language: str = Field("en", description="language of rows without one", pattern=r"^[a-z]{2,3}$")
 
 
-class Table:
-    """Reads a user's table; the subset is `all` or a language; see `bioelx_bench.protocols.DatasetLoader`.
+class Table(BaseDataset):
+    """Reads a user's table; the subset is `all` or a language; see `bioelx_bench.base.BaseDataset`.
 
     Counts: `several_gold`, `position_found` (the context names no position and holds the mention once),
     `position_unknown` (it holds it never or several times), `rows_of_other_languages`.
@@ -70,7 +71,7 @@ class Table:
                 f"unknown column {column!r}{did_you_mean(column, COLUMNS)}",
                 where=self.path,
                 why="a misspelt column would be left out silently",
-                mend=f"columns are {', '.join(COLUMNS)}",
+                hint=f"columns are {', '.join(COLUMNS)}",
             )
         languages = {self.language_of(row, place) for place, row in self.rows}
         if self.subset not in {"all", *languages}:
@@ -81,12 +82,12 @@ class Table:
             )
         self.counts: Counter[str] = Counter()
 
-    @property
-    def sources(self) -> Mapping[str, str]:
+    @cached_property
+    def sources(self) -> dict[str, str]:
         """The file, by its name."""
         return {self.path.name: remembered_hash(self.path, None)}
 
-    def mentions(self) -> Iterator[Mention]:
+    def mentions(self) -> Iterator[LabelledMention]:
         """Every row, in the order of the file."""
         for number, (place, row) in enumerate(self.rows):
             language = self.language_of(row, place)
@@ -95,7 +96,7 @@ class Table:
                 continue
             yield self.mention(row, number, language, place)
 
-    def mention(self, row: Mapping[str, Any], number: int, language: str, place: str) -> Mention:
+    def mention(self, row: Mapping[str, Any], number: int, language: str, place: str) -> LabelledMention:
         """The mention of one row."""
         text = text_of(row, "mention", place)
         gold = names_of(row, "gold" if row.get("gold") else "cui", place)
@@ -105,7 +106,7 @@ class Table:
         spans = self.spans(row, context, text, place)
         identifier = text_of(row, "id", place) or f"table/{language}/{number:05d}"
         self.counts["several_gold"] += len(gold) > 1
-        return Mention(
+        return LabelledMention(
             id=identifier,
             document=Document(text_of(row, "document_id", place) or identifier, context, language),
             spans=spans,

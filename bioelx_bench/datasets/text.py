@@ -33,7 +33,7 @@ def decode(data: bytes, where: str) -> str:
             f"the file is not UTF-8: {error.reason} (byte {error.start})",
             where=at(where, line),
             why="a wrong character in a mention or context would change what is searched",
-            mend="convert the file to UTF-8, or fetch the original again",
+            hint="convert the file to UTF-8, or fetch the original again",
         ) from error
 
 
@@ -48,7 +48,7 @@ def refuse_html(head: bytes, where: str) -> None:
             "the file is an HTML page, not the data",
             where=where,
             why="a server sends such a page for a login, a licence to accept or an error",
-            mend="open the source in a browser, download the file itself, and put it in its place",
+            hint="open the source in a browser, download the file itself, and put it in its place",
         )
 
 

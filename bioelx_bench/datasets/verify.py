@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bioelx_bench.datasets.expected import expected_mentions
 from bioelx_bench.datasets.prepare import PreparedSubset
-from bioelx_bench.records import Mention
+from bioelx_bench.records import LabelledMention
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def verify(prepared: PreparedSubset) -> Iterator[Finding]:
     yield Finding("gold", not without, f"{without} mentions without")
 
 
-def slices_to_text(mention: Mention) -> bool:
+def slices_to_text(mention: LabelledMention) -> bool:
     """Whether the spans give the mention's string, white space aside; true for mentions without a position."""
     text = " ".join(mention.document.text[span.start : span.end] for span in mention.spans)
     return not mention.spans or text.split() == mention.text.split()

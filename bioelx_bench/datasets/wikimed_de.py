@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, Final
 
+from bioelx_bench.base import BaseDataset, DatasetRequest
 from bioelx_bench.datasets import registry
 from bioelx_bench.datasets.archives import blocks_maybe_gzip
 from bioelx_bench.datasets.context import cut_window
@@ -19,8 +21,7 @@ from bioelx_bench.datasets.json_documents import json_documents
 from bioelx_bench.datasets.sources import locate
 from bioelx_bench.datasets.text import CUI, decode, numbered_lines, split_fields, unique
 from bioelx_bench.errors import DataError, at
-from bioelx_bench.protocols import DatasetLoader, DatasetRequest
-from bioelx_bench.records import Document, Mention, Span
+from bioelx_bench.records import Document, LabelledMention, Span
 
 NAME: Final = "wikimed-de"
 ARTICLES_LIMIT: Final = 16 << 30
@@ -31,13 +32,13 @@ REACH: Final = 400
 """Characters around the given offset in which a mention with a wrong offset is looked for."""
 
 
-def load(request: DatasetRequest) -> DatasetLoader:
+def load(request: DatasetRequest) -> BaseDataset:
     """The loader of the revision that is asked for."""
     return Queries(request) if request.revision == "queries" else Articles(request)
 
 
-class Articles:
-    """Reads a corpus of articles; see `bioelx_bench.protocols.DatasetLoader`.
+class Articles(BaseDataset):
+    """Reads a corpus of articles; see `bioelx_bench.base.BaseDataset`.
 
     A mention is linked if upstream gives it a CUI. Counts: `without_cui` (mentions that are not linked and
     give no row), `several_gold`, `gold_not_cui`, `offset_repaired` (the offsets give another string, and
@@ -50,19 +51,19 @@ class Articles:
         self.located = locate(self.source, request, NAME)
         self.counts: Counter[str] = Counter()
 
-    @property
-    def sources(self) -> Mapping[str, str]:
+    @cached_property
+    def sources(self) -> dict[str, str]:
         """The corpus."""
         return {self.source.path: self.located.sha256}
 
-    def mentions(self) -> Iterator[Mention]:
+    def mentions(self) -> Iterator[LabelledMention]:
         """Linked mentions, in the order of the file."""
         path = self.located.path
         blocks = blocks_maybe_gzip(path, ARTICLES_LIMIT)
         for line, article in json_documents(blocks, str(path)):
             yield from self.article(article, at(path, line))
 
-    def article(self, article: Any, place: str) -> Iterator[Mention]:
+    def article(self, article: Any, place: str) -> Iterator[LabelledMention]:
         """The linked mentions of one article."""
         identifier = value(article, "id", str, place)
         text = value(article, "text", str, place)
@@ -78,7 +79,7 @@ class Articles:
             context, spans = cut_window(text, (span,) if span else ())
             self.counts["several_gold"] += len(gold) > 1
             self.counts["gold_not_cui"] += any(not CUI.fullmatch(concept) for concept in gold)
-            yield Mention(
+            yield LabelledMention(
                 id=f"{NAME}/{identifier}/{number:04d}",
                 document=Document(f"{NAME}/{identifier}", context, "de"),
                 spans=spans,
@@ -106,8 +107,8 @@ class Articles:
         return Span(nearest, nearest + len(surface))
 
 
-class Queries:
-    """Reads `CUI||mention` lines without context; see `bioelx_bench.protocols.DatasetLoader`.
+class Queries(BaseDataset):
+    """Reads `CUI||mention` lines without context; see `bioelx_bench.base.BaseDataset`.
 
     Counts: `several_gold`, `gold_not_cui`, `repeated_query` (an earlier row has this gold and mention).
     """
@@ -118,12 +119,12 @@ class Queries:
         self.located = locate(self.source, request, NAME)
         self.counts: Counter[str] = Counter()
 
-    @property
-    def sources(self) -> Mapping[str, str]:
+    @cached_property
+    def sources(self) -> dict[str, str]:
         """The file."""
         return {self.source.path: self.located.sha256}
 
-    def mentions(self) -> Iterator[Mention]:
+    def mentions(self) -> Iterator[LabelledMention]:
         """Every row, in the order of the file."""
         where = str(self.located.path)
         seen: set[tuple[str, str]] = set()
@@ -135,7 +136,7 @@ class Queries:
             self.counts["repeated_query"] += (gold, text) in seen
             seen.add((gold, text))
             identifier = f"{NAME}/{self.split}/{number - 1:05d}"
-            yield Mention(
+            yield LabelledMention(
                 id=identifier,
                 document=Document(identifier, "", "de"),
                 spans=(),

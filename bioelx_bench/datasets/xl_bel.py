@@ -13,24 +13,25 @@ import hashlib
 import lzma
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+from bioelx_bench.base import BaseDataset, DatasetRequest
 from bioelx_bench.datasets import registry
 from bioelx_bench.datasets.sources import Source
 from bioelx_bench.datasets.text import CUI, decode, numbered_lines, split_fields, unique
 from bioelx_bench.errors import DataError, at
-from bioelx_bench.protocols import DatasetRequest
-from bioelx_bench.records import Document, Mention, Span
+from bioelx_bench.records import Document, LabelledMention, Span
 
 FILE_LIMIT: Final = 16 << 20
 OPEN, CLOSE = "<tgt>", "</tgt>"
 
 
-class XlBel:
-    """Reads one language of one revision; see `bioelx_bench.protocols.DatasetLoader`.
+class XlBel(BaseDataset):
+    """Reads one language of one revision; see `bioelx_bench.base.BaseDataset`.
 
     A file under `<data root>/xl_bel/` is read in place of the shipped one, and must have the same bytes.
 
@@ -49,12 +50,12 @@ class XlBel:
         self.text = decode(data, self.where)
         self.counts: Counter[str] = Counter()
 
-    @property
-    def sources(self) -> Mapping[str, str]:
+    @cached_property
+    def sources(self) -> dict[str, str]:
         """The one file, whose hash is the known one."""
         return {self.source.path: str(self.source.sha256)}
 
-    def mentions(self) -> Iterator[Mention]:
+    def mentions(self) -> Iterator[LabelledMention]:
         """Every row once, in the order of the file."""
         rows: set[tuple[str, str, str]] = set()
         queries: set[tuple[str, str]] = set()
@@ -71,7 +72,7 @@ class XlBel:
             self.counts["repeated_query"] += (gold, text) in queries
             rows.add((gold, text, marked))
             queries.add((gold, text))
-            yield Mention(
+            yield LabelledMention(
                 id=identifier,
                 document=document,
                 spans=(span,) if span else (),
@@ -120,18 +121,18 @@ def read_upstream(source: Source, data_root: Path | None) -> tuple[bytes, str]:
     local = data_root / source.path if data_root else None
     if local is not None and local.is_file():
         data, where = local.read_bytes(), str(local)
-        mend = f"fetch it again from {source.url}, or remove it from the data root"
+        hint = f"fetch it again from {source.url}, or remove it from the data root"
     else:
         packed = files("bioelx_bench") / "resources" / f"{source.path}.xz"
         data, where = unpack(packed.read_bytes(), str(packed)), str(packed)
-        mend = "reinstall bioelx-bench"
+        hint = "reinstall bioelx-bench"
     found = hashlib.sha256(data).hexdigest()
     if found != source.sha256:
         raise DataError(
             "the file is not the upstream one: its sha256 differs",
             where=where,
             why=f"expected {source.sha256}, found {found}; figures on other data cannot be compared",
-            mend=mend,
+            hint=hint,
         )
     return data, where
 
@@ -142,5 +143,5 @@ def unpack(packed: bytes, where: str) -> bytes:
         return lzma.LZMADecompressor().decompress(packed, max_length=FILE_LIMIT)
     except (lzma.LZMAError, EOFError) as error:
         raise DataError(
-            "a shipped file is damaged", where=where, why=str(error), mend="reinstall bioelx-bench"
+            "a shipped file is damaged", where=where, why=str(error), hint="reinstall bioelx-bench"
         ) from error

@@ -221,7 +221,7 @@ def same_output(
         f"the output folder {folder} exists",
         where=f"--output {folder}",
         why=why,
-        mend="choose another folder, or remove that one",
+        hint="choose another folder, or remove that one",
     )
 
 
@@ -242,7 +242,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
             lock.acquire()
         except Timeout as error:
             raise UsageError(
-                f"another process is building {folder}", where=partial, mend="wait for it to finish"
+                f"another process is building {folder}", where=partial, hint="wait for it to finish"
             ) from error
         try:
             for left in partial.iterdir():

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from bioelx_bench.base import Environment, KnowledgeBaseBuilder
 from bioelx_bench.cache import Cache, default_cache_folder
 from bioelx_bench.errors import DataError, MissingError, UsageError
 from bioelx_bench.kb.store import FORMAT, KnowledgeBase
 from bioelx_bench.options import did_you_mean, load_object
-from bioelx_bench.plugins import CORE, Declared, Plugins, load_plugins
-from bioelx_bench.protocols import Environment, KnowledgeBaseBuilder
+from bioelx_bench.plugins import CORE, Plugins, RegisteredSpec, load_plugins
 
 
 def open_knowledge_base(name_or_folder: str | Path, environment: Environment | None = None) -> KnowledgeBase:
@@ -38,17 +38,17 @@ def open_knowledge_base(name_or_folder: str | Path, environment: Environment | N
         raise MissingError(
             f"there is no knowledge base folder {text}",
             where=folder,
-            mend="bioelx-bench kb list shows the known names; bioelx-bench kb build makes a folder",
+            hint="bioelx-bench kb list shows the known names; bioelx-bench kb build makes a folder",
         )
-    if plugins.quarantined:
+    if plugins.broken:
         plugins.get("knowledge_bases", text)
     raise UsageError(
         f"unknown knowledge base {text!r}{did_you_mean(text, plugins.names('knowledge_bases'))}",
-        mend="bioelx-bench kb list shows the known names; a folder that kb build made can be given instead",
+        hint="bioelx-bench kb list shows the known names; a folder that kb build made can be given instead",
     )
 
 
-def find(plugins: Plugins, name: str) -> Declared | None:
+def find(plugins: Plugins, name: str) -> RegisteredSpec | None:
     """The declared knowledge base of this name; a path that only looks qualified is none."""
     return None if name.startswith((".", "/", "~")) else plugins.find("knowledge_bases", name)
 
@@ -58,13 +58,13 @@ def looks_like_path(text: str) -> bool:
     return not re.fullmatch(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)?", text)
 
 
-def cache_key(found: Declared) -> str:
+def cache_key(found: RegisteredSpec) -> str:
     """Key of a declared knowledge base in the cache; another format of folders is another key."""
     key = f"{found.spec.name}-{found.spec.revision}-format{FORMAT}"
     return key if found.plugin.name == CORE else f"{found.plugin.name}-{key}"
 
 
-def open_declared(found: Declared, environment: Environment) -> KnowledgeBase:
+def open_declared(found: RegisteredSpec, environment: Environment) -> KnowledgeBase:
     """A declared knowledge base, built in the cache if it is not there."""
     builder: KnowledgeBaseBuilder = load_object(found.spec.factory, f"the knowledge base {found.spec.name!r}")
     key = cache_key(found)

@@ -23,7 +23,7 @@ from bioelx_bench.progress import Progress
 
 UMLS_PREFIXES: Final = frozenset({"UMLS", "UMLS_CUI"})
 SCOPES: Final = ("exact", "broad", "narrow", "related")
-MEND: Final = "mend the file or get it again"
+FIX: Final = "fix the file or get it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ def load(file: Path) -> tuple[Iterable[Any], Iterator[Any]]:
     with open_bytes(file) as stream:
         data = stream.read()
     if not data.strip():
-        raise DataError("the ontology is empty", where=at(file, 1), mend=MEND)
+        raise DataError("the ontology is empty", where=at(file, 1), hint=FIX)
     check_utf8(data, file)
     try:
         if data.lstrip()[:1] in (b"{", b"["):
@@ -145,14 +145,14 @@ def load(file: Path) -> tuple[Iterable[Any], Iterator[Any]]:
             documents = [fastobo.load(io.BytesIO(data))]
     except SyntaxError as error:
         raise DataError(
-            "the ontology is not in OBO format", where=at(file, error.lineno), why=error.msg, mend=MEND
+            "the ontology is not in OBO format", where=at(file, error.lineno), why=error.msg, hint=FIX
         ) from error
     except (ValueError, OSError, TypeError) as error:
-        raise DataError("the ontology cannot be read", where=file, why=str(error), mend=MEND) from error
+        raise DataError("the ontology cannot be read", where=file, why=str(error), hint=FIX) from error
     except BaseException as error:
         if type(error).__name__ != "PanicException":
             raise
-        raise DataError("the ontology cannot be read", where=file, why=str(error), mend=MEND) from error
+        raise DataError("the ontology cannot be read", where=file, why=str(error), hint=FIX) from error
     frames = (f for d in documents for f in d if isinstance(f, fastobo.term.TermFrame))
     return documents[0].header, frames
 
@@ -177,13 +177,11 @@ def split_graphs(data: bytes, file: Path) -> list[bytes]:
         document = json.loads(data)
     except ValueError as error:
         line = getattr(error, "lineno", None)
-        raise DataError(
-            "the ontology is not JSON", where=at(file, line), why=str(error), mend=MEND
-        ) from error
+        raise DataError("the ontology is not JSON", where=at(file, line), why=str(error), hint=FIX) from error
     graphs = document.get("graphs") if isinstance(document, dict) else None
     if not isinstance(graphs, list) or not graphs or not all(isinstance(g, dict) for g in graphs):
         raise DataError(
-            "the JSON is not an OBO graph", where=at(file, 1), why="it has no list 'graphs'", mend=MEND
+            "the JSON is not an OBO graph", where=at(file, 1), why="it has no list 'graphs'", hint=FIX
         )
     return [json.dumps({"graphs": [graph]}).encode() for graph in graphs]
 

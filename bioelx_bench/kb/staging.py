@@ -162,7 +162,7 @@ def first_violation(values: Any, column: str) -> int | None:
 
 @contextmanager
 def explain_engine_errors(folder: Path) -> Iterator[None]:
-    """Turn DuckDB's refusals for lack of disk or memory into errors that say how to mend them.
+    """Turn DuckDB's refusals for lack of disk or memory into errors that say how to fix them.
 
     Raises:
         BenchError: The disk is full, a temporary file cannot be written or the memory limit is too low.
@@ -180,5 +180,5 @@ def explain_engine_errors(folder: Path) -> Iterator[None]:
             "the knowledge base cannot be built: the disk or memory does not suffice",
             where=folder,
             why=message,
-            mend="free space or choose another folder with --output, then repeat",
+            hint="free space or choose another folder with --output, then repeat",
         ) from error

@@ -106,7 +106,7 @@ class KnowledgeBase:
             raise MissingError(
                 f"there is no knowledge base in {folder}",
                 where=path,
-                mend="bioelx-bench kb build table FILE --name NAME --output FOLDER makes one",
+                hint="bioelx-bench kb build table FILE --name NAME --output FOLDER makes one",
             ) from error
         try:
             manifest = KbManifest.model_validate_json(text)
@@ -115,20 +115,20 @@ class KnowledgeBase:
                 "the knowledge base's manifest cannot be read",
                 where=path,
                 why=str(error),
-                mend="build it again",
+                hint="build it again",
             ) from error
         if manifest.format != FORMAT:
             raise DataError(
                 f"the knowledge base has format {manifest.format}, this version reads {FORMAT}",
                 where=path,
-                mend="build it again",
+                hint="build it again",
             )
         if missing := [file for file in FILES if not (folder / file).is_file()]:
             raise DataError(
                 "the knowledge base is damaged",
                 where=folder,
                 why=f"{', '.join(missing)} is missing",
-                mend="build it again",
+                hint="build it again",
             )
         return cls(folder, manifest)
 
@@ -330,7 +330,7 @@ class KnowledgeBase:
                 "the knowledge base is damaged",
                 where=self.folder / file,
                 why=str(error),
-                mend="build it again",
+                hint="build it again",
             ) from error
 
     def _array(self, file: str) -> npt.NDArray[Any]:
@@ -341,7 +341,7 @@ class KnowledgeBase:
                 "the knowledge base is damaged",
                 where=self.folder / file,
                 why=str(error),
-                mend="build it again",
+                hint="build it again",
             ) from error
         return array
 

@@ -32,7 +32,7 @@ RULE_OF: Final = {"cui": "cui", "lang": "language", "name": "name", "source": "s
 TRUE: Final = ("1", "true", "t", "yes", "y")
 FALSE: Final = ("0", "false", "f", "no", "n", "")
 BLOCK_BYTES: Final = 8 << 20
-MEND: Final = "mend the file and repeat; docs/knowledge_bases.md describes the table"
+FIX: Final = "fix the file and repeat; docs/knowledge_bases.md describes the table"
 
 
 class SuspectError(Exception):
@@ -116,7 +116,7 @@ def kind_of(file: Path) -> TextFormat | None:
     raise UsageError(
         f"the kind of table {file.name} is unknown",
         where=file,
-        mend="name it .tsv, .csv (also .gz or .xz) or .parquet",
+        hint="name it .tsv, .csv (also .gz or .xz) or .parquet",
     )
 
 
@@ -135,7 +135,7 @@ def read_table(file: Path, default_source: str) -> Iterator[pa.RecordBatch]:
     except SuspectError as suspect:
         find_error(file, form)
         raise DataError(
-            "the table cannot be read", where=file, why=str(suspect.__cause__ or suspect), mend=MEND
+            "the table cannot be read", where=file, why=str(suspect.__cause__ or suspect), hint=FIX
         ) from suspect
 
 
@@ -147,7 +147,7 @@ def read_header(stream: IO[bytes], file: Path, form: TextFormat) -> list[str]:
     """
     line = stream.readline(MAX_LINE)
     if not line.strip():
-        raise DataError("the table is empty", where=at(file, 1), mend=MEND)
+        raise DataError("the table is empty", where=at(file, 1), hint=FIX)
     text = decode(line, file, 1).removeprefix("\ufeff").rstrip("\r\n")
     columns = (
         next(csv.reader([text], delimiter=form.delimiter)) if form.quoted else text.split(form.delimiter)
@@ -165,11 +165,11 @@ def check_columns(columns: list[str], where: str) -> None:
                 f"the table has no column {column!r}",
                 where=where,
                 why=f"its columns are: {', '.join(repr(c) for c in columns)}",
-                mend=f"the first line must name {', '.join(REQUIRED)} and may name {', '.join(OPTIONAL)}",
+                hint=f"the first line must name {', '.join(REQUIRED)} and may name {', '.join(OPTIONAL)}",
             )
     for column in (*REQUIRED, *OPTIONAL):
         if columns.count(column) > 1:
-            raise DataError(f"the table has the column {column!r} twice", where=where, mend=MEND)
+            raise DataError(f"the table has the column {column!r} twice", where=where, hint=FIX)
 
 
 def read_text(file: Path, form: TextFormat, default_source: str) -> Iterator[pa.RecordBatch]:
@@ -182,7 +182,7 @@ def read_text(file: Path, form: TextFormat, default_source: str) -> Iterator[pa.
     with open_bytes(file) as stream:
         columns = read_header(stream, file, form)
         if not stream.peek(1):
-            raise DataError("the table has no rows", where=at(file, 2), mend=MEND)
+            raise DataError("the table has no rows", where=at(file, 2), hint=FIX)
         wanted = [c for c in columns if c in REQUIRED or c in OPTIONAL]
         unique = [c if c in wanted else f"{c}#{i}" for i, c in enumerate(columns)]
         try:
@@ -265,7 +265,7 @@ def split_row(text: str, form: TextFormat, file: Path, number: int) -> list[str]
     try:
         return next(csv.reader([text], delimiter=form.delimiter, strict=True))
     except csv.Error as error:
-        raise DataError("the row is broken", where=at(file, number), why=str(error), mend=MEND) from error
+        raise DataError("the row is broken", where=at(file, number), why=str(error), hint=FIX) from error
 
 
 def check_row(cells: list[str], columns: list[str], where: str) -> None:
@@ -275,7 +275,7 @@ def check_row(cells: list[str], columns: list[str], where: str) -> None:
             "the row is broken",
             where=where,
             why=f"it has {len(cells)} cells, the first line has {len(columns)}",
-            mend=MEND,
+            hint=FIX,
         )
     row = dict(zip(columns, cells, strict=True))
     for column, rule in RULE_OF.items():
@@ -285,12 +285,12 @@ def check_row(cells: list[str], columns: list[str], where: str) -> None:
             and (why := schemas.explain(rule, row[column]))
         ):
             raise DataError(
-                f"{row[column]!r} is not a {column}", where=f"{where} (field {column})", why=why, mend=MEND
+                f"{row[column]!r} is not a {column}", where=f"{where} (field {column})", why=why, hint=FIX
             )
     preferred = row.get("preferred", "").lower()
     if preferred not in TRUE and preferred not in FALSE:
         raise DataError(
-            f"{row['preferred']!r} is neither 1 nor 0", where=f"{where} (field preferred)", mend=MEND
+            f"{row['preferred']!r} is neither 1 nor 0", where=f"{where} (field preferred)", hint=FIX
         )
 
 
@@ -306,7 +306,7 @@ def read_parquet(file: Path, default_source: str) -> Iterator[pa.RecordBatch]:
         with pq.ParquetFile(file) as parquet:
             check_columns(parquet.schema_arrow.names, str(file))
             if parquet.metadata.num_rows == 0:
-                raise DataError("the table has no rows", where=file, mend=MEND)
+                raise DataError("the table has no rows", where=file, hint=FIX)
             wanted = [c for c in parquet.schema_arrow.names if c in REQUIRED or c in OPTIONAL]
             rows = 0
             for batch in parquet.iter_batches(columns=wanted):
@@ -314,7 +314,7 @@ def read_parquet(file: Path, default_source: str) -> Iterator[pa.RecordBatch]:
                 rows += batch.num_rows
     except pa.ArrowException as error:
         raise DataError(
-            "the Parquet file cannot be read", where=file, why=str(error), mend="get the file again"
+            "the Parquet file cannot be read", where=file, why=str(error), hint="get the file again"
         ) from error
 
 
@@ -339,4 +339,4 @@ def convert_parquet(
         for index, row in enumerate(clean.to_pylist()):
             cells = ["" if v is None else str(v) for v in row.values()]
             check_row(cells, list(row), f"{file}: row {rows + index + 1}")
-        raise DataError("the table cannot be read", where=file, why=str(suspect), mend=MEND) from suspect
+        raise DataError("the table cannot be read", where=file, why=str(suspect), hint=FIX) from suspect

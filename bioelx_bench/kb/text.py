@@ -58,7 +58,7 @@ def open_bytes(file: Path) -> Iterator[io.BufferedReader]:
                 yield stored
     except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
         raise DataError(
-            f"the compressed file is damaged or cut off: {error}", where=file, mend="get the file again"
+            f"the compressed file is damaged or cut off: {error}", where=file, hint="get the file again"
         ) from error
 
 
@@ -75,7 +75,7 @@ def decode(line: bytes, file: str | Path, number: int) -> str:
             "the text is not UTF-8",
             where=at(file, number),
             why=f"byte {error.start + 1} of the line: {error.reason}",
-            mend="convert it, for example with: iconv -f LATIN1 -t UTF-8",
+            hint="convert it, for example with: iconv -f LATIN1 -t UTF-8",
         ) from error
 
 
@@ -91,7 +91,7 @@ def numbered_lines(stream: IO[bytes], label: str | Path, first: int = 1) -> Iter
             raise DataError(
                 f"a line is longer than {MAX_LINE:,} bytes",
                 where=at(label, number),
-                mend="mend the file, or get it again",
+                hint="fix the file, or get it again",
             )
         for part in line.splitlines(keepends=True):
             yield number, part

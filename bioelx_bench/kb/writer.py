@@ -133,7 +133,7 @@ def merge_names(staging: Staging, languages: list[str]) -> SourceSets:
             f"{len(sources)} different sources are more than the limit of {SOURCE_LIMIT}",
             where="column source",
             why="a source is a vocabulary, not an identifier of a row",
-            mend="put the vocabulary's name into the column source",
+            hint="put the vocabulary's name into the column source",
         )
     words = range((len(sources) + MASK_BITS - 1) // MASK_BITS)
     staging.connection.register("source_codes", code_table(sources))

@@ -138,11 +138,11 @@ def row_of(result: Mapping[str, Any]) -> dict[str, Any]:
         "retriever": component(result["retriever"]),
         "ranker": component(result["ranker"]) if result["ranker"] else "–",
         "k": result["k"],
-        "rank_k": result["rank_k"],
+        "rerank_depth": result["rerank_depth"],
         "score": macro[stage],
         "micro": micro[stage],
         "interval": macro["ci95"].get(stage, {}).get("recall@1"),
-        "ceiling": macro["retrieval"].get(f"recall@{result['rank_k']}") if result["ranker"] else None,
+        "ceiling": macro["retrieval"].get(f"recall@{result['rerank_depth']}") if result["ranker"] else None,
         "in_kb": macro["in_kb"][stage],
         "subsets": {name: result["scores"][name][stage] for name in result["dataset"]["subsets"]},
         "subsets_in_kb": {

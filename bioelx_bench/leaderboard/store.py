@@ -47,7 +47,7 @@ def add_result(result: dict[str, Any], source: Path, folder: Path) -> Path:
             f"the run {result['run_id']} covers only the first {result['dataset']['limit']} mentions of each subset",
             where=source,
             why="its figures cannot stand beside those of whole benchmarks",
-            mend="repeat the run without --limit",
+            hint="repeat the run without --limit",
         )
     data = result["dataset"]
     path = folder / RESULTS / f"{data['name']}@{data['revision']}" / f"{result['run_id']}.json"
@@ -70,7 +70,7 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
         check_result(result, path)
         expected = f"{result['dataset']['name']}@{result['dataset']['revision']}/{result['run_id']}"
         if path.with_suffix("").as_posix() != (folder / RESULTS / expected).as_posix():
-            raise DataError(f"the result belongs at {expected}.json", where=path, mend="git mv it there")
+            raise DataError(f"the result belongs at {expected}.json", where=path, hint="git mv it there")
         results.append(result)
     return results
 
@@ -78,7 +78,7 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
 def check_result(result: Any, path: Path) -> None:
     """Make sure that a result has every part that the pages read."""
     if not isinstance(result, dict) or result.get("schema_version") != SCHEMA_VERSION:
-        raise DataError(f"not a result of schema version {SCHEMA_VERSION}", where=path, mend="repeat the run")
+        raise DataError(f"not a result of schema version {SCHEMA_VERSION}", where=path, hint="repeat the run")
     for key in REQUIRED:
         if key not in result:
-            raise DataError(f"the result lacks {key!r}", where=path, mend="repeat the run with --fresh")
+            raise DataError(f"the result lacks {key!r}", where=path, hint="repeat the run with --fresh")

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, Field, field_validator
 
+from bioelx_bench.base import BaseRetriever, Environment, Notes
 from bioelx_bench.errors import BenchError, UsageError
 from bioelx_bench.options import Options, identity_options, load_object, validate_options
-from bioelx_bench.protocols import Environment, Retriever
 from bioelx_bench.records import Candidate, Mention, Unit
 
 if TYPE_CHECKING:
@@ -47,26 +47,24 @@ class FusionOptions(Options):
         return name
 
 
-class FusedRetriever:
+class FusedRetriever(BaseRetriever):
     """Asks two retrievers and merges their candidate lists."""
+
+    options: FusionOptions
 
     def __init__(self, options: FusionOptions, environment: Environment) -> None:
         self.options = options
-        self._retrievers: list[Retriever] = []
+        self._retrievers: list[BaseRetriever] = []
         self._only: list[int] = [0, 0]
         self._both = 0
         given = (options.first, options.first_options), (options.second, options.second_options)
         for place, (name, text) in zip(PLACES, given, strict=True):
             self._retrievers.append(make_part(place, name, text, environment))
-
-    @property
-    def model_revision(self) -> str:
-        """Both retrievers' revisions."""
-        return "+".join(retriever.model_revision or "none" for retriever in self._retrievers)
+        self.model_revision = "+".join(r.model_revision or "none" for r in self._retrievers)
 
     def identity(self) -> Mapping[str, Any]:
         """The options both work with, models' own values among them."""
-        options = {p: getattr(r, "options", None) for p, r in zip(PLACES, self._retrievers, strict=True)}
+        options = {p: r.options for p, r in zip(PLACES, self._retrievers, strict=True)}
         return {p: identity_options(o) for p, o in options.items() if isinstance(o, BaseModel)}
 
     def index_identity(self) -> Mapping[str, Any]:
@@ -97,7 +95,7 @@ class FusedRetriever:
         """
         if unit != "concept":
             raise UsageError(
-                "fused gives concepts, not name rows", mend="use a protocol whose unit is concept"
+                "fused gives concepts, not name rows", hint="use a protocol whose unit is concept"
             )
         depth = max(k, self.options.depth)
         lists = [retriever.search(mentions, depth) for retriever in self._retrievers]
@@ -117,25 +115,23 @@ class FusedRetriever:
     def trained_on(self, texts: Sequence[str]) -> list[bool] | None:
         """Whether either was trained on each text; None if neither says."""
         flags = [
-            found
-            for retriever in self._retrievers
-            if (ask := getattr(retriever, "trained_on", None)) is not None
-            and (found := ask(texts)) is not None
+            found for retriever in self._retrievers if (found := retriever.trained_on(texts)) is not None
         ]
         return [any(seen) for seen in zip(*flags, strict=True)] if flags else None
 
-    def notes(self) -> Mapping[str, Any]:
+    def notes(self) -> Notes:
         """How often the two agree, and each one's own notes."""
-        notes: dict[str, Any] = {
+        counts = {
             "candidates_of_both": self._both,
             "candidates_of_first_only": self._only[0],
             "candidates_of_second_only": self._only[1],
         }
+        facts: dict[str, Any] = {}
         for place, retriever in zip(PLACES, self._retrievers, strict=True):
-            own = getattr(retriever, "notes", None)
-            for key, value in (own() if callable(own) else {}).items():
-                notes[f"{place}_{key}"] = value
-        return notes
+            own = retriever.notes()
+            counts |= {f"{place}_{key}": value for key, value in own.counts.items()}
+            facts |= {f"{place}_{key}": value for key, value in own.facts.items()}
+        return Notes(counts=counts, facts=facts)
 
     def close(self) -> None:
         """Close both."""
@@ -143,7 +139,7 @@ class FusedRetriever:
             retriever.close()
 
 
-def make_part(place: str, name: str, text: str, environment: Environment) -> Retriever:
+def make_part(place: str, name: str, text: str, environment: Environment) -> BaseRetriever:
     """One of the retrievers.
 
     Raises:
@@ -156,7 +152,7 @@ def make_part(place: str, name: str, text: str, environment: Environment) -> Ret
     model = load_object(declared.spec.options, f"the retriever {name!r}")
     values = split_options(text, list(model.model_fields), f"{place}_options")
     options = validate_options(model, values, name, f"-R {place}_options=")
-    made: Retriever = load_object(declared.spec.factory, f"the retriever {name!r}")(options, environment)
+    made: BaseRetriever = load_object(declared.spec.factory, f"the retriever {name!r}")(options, environment)
     return made
 
 

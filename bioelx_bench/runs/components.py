@@ -8,12 +8,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from bioelx_bench.base import BaseRanker, BaseRetriever, Environment
 from bioelx_bench.config import Config
 from bioelx_bench.declarations import PresetSpec, RankerFamilySpec
 from bioelx_bench.errors import UsageError
 from bioelx_bench.options import identity_options, load_object, parse_pairs, validate_options
-from bioelx_bench.plugins import Declared, Plugins
-from bioelx_bench.protocols import Environment
+from bioelx_bench.plugins import Plugins, RegisteredSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class ResolvedComponent:
     """
 
     requested: str
-    declared: Declared
+    declared: RegisteredSpec
     given: Mapping[str, Any]
     options: BaseModel
 
@@ -42,12 +42,12 @@ class ResolvedComponent:
         factory = load_object(self.declared.spec.factory, f"{self.requested!r}")
         return factory(self.options, environment)
 
-    def settled(self, component: object) -> ResolvedComponent:
+    def with_effective_options(self, component: BaseRetriever | BaseRanker) -> ResolvedComponent:
         """This with the options the made component works with, where it says so by an attribute `options`.
 
         A model may bring values of its own for options that nobody gave.
         """
-        options = getattr(component, "options", None)
+        options = component.options
         return replace(self, options=options) if isinstance(options, type(self.options)) else self
 
     def identity(self) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def resolve_ranker(
     """
     if name == "none":
         if pairs:
-            raise UsageError("-K gives options to a ranker, but there is none", mend="add --ranker NAME")
+            raise UsageError("-K gives options to a ranker, but there is none", hint="add --ranker NAME")
         return None
     given = config.component("rankers", name)
     target = str(given.get("model", name))
@@ -121,7 +121,7 @@ def resolve_ranker(
     return validated(name, declared, options, "-K")
 
 
-def match_family(plugins: Plugins, name: str) -> tuple[Declared | None, dict[str, Any]]:
+def match_family(plugins: Plugins, name: str) -> tuple[RegisteredSpec | None, dict[str, Any]]:
     """The family of rankers that takes this name, and the options the name stands for."""
     for declared in plugins.all("rankers"):
         if isinstance(declared.spec, RankerFamilySpec):
@@ -132,7 +132,7 @@ def match_family(plugins: Plugins, name: str) -> tuple[Declared | None, dict[str
     return None, {}
 
 
-def validated(name: str, declared: Declared, given: Mapping[str, Any], flag: str) -> ResolvedComponent:
+def validated(name: str, declared: RegisteredSpec, given: Mapping[str, Any], flag: str) -> ResolvedComponent:
     """Validate options against the component's model."""
     model = load_object(declared.spec.options, f"{name!r}")
     options = validate_options(model, given, name, flag)

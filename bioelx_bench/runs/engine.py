@@ -29,7 +29,7 @@ from bioelx_bench.runs.request import LoadedRun
 from bioelx_bench.runs.result import SCHEMA_VERSION, read_result
 from bioelx_bench.runs.retrieval import CandidateLog, notes_of, retrieve
 from bioelx_bench.runs.scores import Scored, limited, score
-from bioelx_bench.scoring.protocols import parts_of
+from bioelx_bench.scoring.protocols import sub_mentions
 
 CANDIDATES: Final = "candidates.jsonl"
 RANKINGS: Final = "rankings.jsonl"
@@ -75,7 +75,7 @@ def execute(loaded: LoadedRun, output: Path, *, fresh: bool = False) -> Outcome:
         existing = read_result(folder / RESULT)
         if existing is not None:
             return Outcome(folder, existing, computed=False)
-        return RunExecution(loaded, folder).carry_out()
+        return RunExecution(loaded, folder).perform()
 
 
 @contextlib.contextmanager
@@ -88,7 +88,7 @@ def run_lock(folder: Path) -> Iterator[None]:
         raise BenchError(
             f"another process carries out the run {folder.name}",
             where=folder,
-            mend="wait for it to finish; the same command then shows its result",
+            hint="wait for it to finish; the same command then shows its result",
         ) from error
     try:
         yield
@@ -115,7 +115,7 @@ class RunExecution:
         self.progress = loaded.environment.progress
         self.warnings: list[str] = []
 
-    def carry_out(self) -> Outcome:
+    def perform(self) -> Outcome:
         """Do every stage and write the result."""
         self.write_manifest()
         candidates = CandidateLog(self.folder / CANDIDATES)
@@ -236,18 +236,18 @@ class RunExecution:
         """Every (part of a) mention that is searched, in order."""
         for _, mentions in limited(self.loaded):
             for mention in mentions:
-                yield from parts_of(mention, self.run.protocol)
+                yield from sub_mentions(mention.unlabelled(), self.run.protocol)
 
     def rank_stage(self, candidates: CandidateLog, sessions: JsonLines) -> JsonLines | None:
-        """Rank the first `rank_k` candidates of each mention; None without a ranker."""
-        ranker, rank_k = self.loaded.ranker, self.run.rank_k
-        if ranker is None or rank_k is None:
+        """Rank the first `rerank_depth` candidates of each mention; None without a ranker."""
+        ranker, rerank_depth = self.loaded.ranker, self.run.rerank_depth
+        if ranker is None or rerank_depth is None:
             return None
         path = self.folder / RANKINGS
 
         def items() -> Iterator[Item]:
             for mention, record in zip(self.parts(), candidates.records(), strict=True):
-                yield mention, candidates_of(record)[:rank_k]
+                yield mention, candidates_of(record)[:rerank_depth]
 
         total = sum(1 for _ in self.parts())
         with self.stage("rank", sessions, ranker):

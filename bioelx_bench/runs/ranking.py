@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from bioelx_bench.base import BaseRanker
 from bioelx_bench.errors import BenchError
 from bioelx_bench.files import JsonLines
 from bioelx_bench.progress import Progress
-from bioelx_bench.protocols import Ranker
 from bioelx_bench.records import Candidate, Mention, Ranking
 from bioelx_bench.runs.logs import ranking_record
 
 Item = tuple[Mention, Sequence[Candidate]]
 
 
-def rank(ranker: Ranker, items: Iterable[Item], total: int, path: Path, progress: Progress) -> None:
+def rank(ranker: BaseRanker, items: Iterable[Item], total: int, path: Path, progress: Progress) -> None:
     """Rank what the log does not hold yet.
 
     Args:
@@ -52,8 +52,8 @@ def rank(ranker: Ranker, items: Iterable[Item], total: int, path: Path, progress
         if waiting:
             raise BenchError(
                 f"the ranker returned no ranking for {len(waiting)} mentions, such as {next(iter(waiting))}",
-                why="every mention must be answered (contract of bioelx_bench.protocols.Ranker)",
-                mend="repeat the command: it asks only for what is missing",
+                why="every mention must be answered (contract of bioelx_bench.base.BaseRanker)",
+                hint="repeat the command: it asks only for what is missing",
             )
     finally:
         log.close()
@@ -70,6 +70,6 @@ def check_permutation(ranking: Ranking, given: Sequence[Candidate] | None) -> No
     if before != after:
         raise BenchError(
             f"the ranking of {ranking.mention_id} is no permutation of its candidates",
-            why="the ranker breaks the contract of bioelx_bench.protocols.Ranker",
-            mend="run the plugin's conformance tests (bioelx_bench.testing)",
+            why="the ranker breaks the contract of bioelx_bench.base.BaseRanker",
+            hint="run the plugin's conformance tests (bioelx_bench.testing)",
         )

@@ -12,14 +12,14 @@ from bioelx_bench.errors import UsageError
 from bioelx_bench.options import did_you_mean
 from bioelx_bench.runs.components import ResolvedComponent, resolve_ranker, resolve_retriever
 from bioelx_bench.runs.spec import ResolvedRun
-from bioelx_bench.scoring.protocols import Protocol, find_protocol
+from bioelx_bench.scoring.protocols import ScoringProtocol, find_protocol
 
 if TYPE_CHECKING:
+    from bioelx_bench.base import BaseRanker, BaseRetriever, Environment
     from bioelx_bench.config import Config
     from bioelx_bench.datasets.prepare import PreparedSubset
     from bioelx_bench.kb.store import KnowledgeBase
     from bioelx_bench.plugins import Plugins
-    from bioelx_bench.protocols import Environment, Ranker, Retriever
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class RunRequest:
     policies: Mapping[str, str] = field(default_factory=dict)
     metrics: tuple[str, ...] = ()
     k: int | None = None
-    rank_k: int | None = None
+    rerank_depth: int | None = None
     limit: int | None = None
     seed: int | None = None
 
@@ -57,10 +57,10 @@ class Plan:
     kb: str
     retriever: ResolvedComponent
     ranker: ResolvedComponent | None
-    protocol: Protocol
+    protocol: ScoringProtocol
     metrics: tuple[str, ...]
     k: int
-    rank_k: int | None
+    rerank_depth: int | None
     seed: int
     limit: int | None
 
@@ -72,8 +72,8 @@ class LoadedRun:
     run: ResolvedRun
     subsets: list[PreparedSubset]
     kb: KnowledgeBase
-    retriever: Retriever
-    ranker: Ranker | None
+    retriever: BaseRetriever
+    ranker: BaseRanker | None
     environment: Environment
 
     def close(self) -> None:
@@ -98,7 +98,7 @@ def plan_run(request: RunRequest, plugins: Plugins, config: Config) -> Plan:
     if retriever_name is None:
         raise UsageError(
             f"no retriever is chosen{did_you_mean('', plugins.names('retrievers'))}",
-            mend="add --retriever NAME; bioelx-bench list retrievers shows them",
+            hint="add --retriever NAME; bioelx-bench list retrievers shows them",
         )
     ranker_name = request.ranker or (preset.ranker if preset and preset.ranker else config.get("ranker"))
     retriever = resolve_retriever(plugins, config, retriever_name, request.retriever_options, preset)
@@ -107,8 +107,10 @@ def plan_run(request: RunRequest, plugins: Plugins, config: Config) -> Plan:
     name, revision = parse_dataset_name(request.dataset or config.get("dataset"))
     spec = plugins.get("datasets", name).spec
     k = first_given(request.k, preset.k if preset else None, config.get("k"))
-    rank_k = first_given(request.rank_k, preset.rank_k if preset else None, config.get("rank_k"))
-    check_fit(retriever, ranker, protocol, k, rank_k if ranker else None)
+    rerank_depth = first_given(
+        request.rerank_depth, preset.rerank_depth if preset else None, config.get("rerank_depth")
+    )
+    check_fit(retriever, ranker, protocol, k, rerank_depth if ranker else None)
     for metric in request.metrics:
         plugins.get("metrics", metric)
     revision = chosen(revision, spec.revisions, f"revision of {name}", "--dataset NAME@REVISION")
@@ -123,7 +125,7 @@ def plan_run(request: RunRequest, plugins: Plugins, config: Config) -> Plan:
         protocol=protocol,
         metrics=request.metrics,
         k=k,
-        rank_k=min(rank_k, k) if ranker else None,
+        rerank_depth=min(rerank_depth, k) if ranker else None,
         seed=config.get("seed") if request.seed is None else request.seed,
         limit=request.limit,
     )
@@ -154,23 +156,23 @@ def chosen(value: str | None, known: Sequence[str], what: str, flag: str) -> str
 def check_fit(
     retriever: ResolvedComponent,
     ranker: ResolvedComponent | None,
-    protocol: Protocol,
+    protocol: ScoringProtocol,
     k: int,
-    rank_k: int | None,
+    rerank_depth: int | None,
 ) -> None:
     """Refuse combinations that cannot mean anything."""
-    if k < 1 or (rank_k is not None and rank_k < 1):
-        raise UsageError("k must be at least 1", where="--k or --rank-k")
+    if k < 1 or (rerank_depth is not None and rerank_depth < 1):
+        raise UsageError("k must be at least 1", where="--k or --rerank-depth")
     if protocol.unit not in retriever.declared.spec.units:
         raise UsageError(
             f"the protocol {protocol.name!r} counts {protocol.unit} rows, which {retriever.name!r} cannot return",
-            mend="choose --protocol bioelx or another retriever",
+            hint="choose --protocol bioelx or another retriever",
         )
     if ranker is not None and not protocol.ranked:
         raise UsageError(
             f"the protocol {protocol.name!r} scores the retriever alone",
             why="it counts name rows, of which several stand for one concept; a ranker orders concepts",
-            mend="add --ranker none, or choose --protocol bioelx",
+            hint="add --ranker none, or choose --protocol bioelx",
         )
 
 
@@ -180,7 +182,7 @@ def load_run(
     """Load data, knowledge base and components, and fix the run's identity.
 
     Raises:
-        BenchError: Something cannot be loaded; the error says what and how to mend it.
+        BenchError: Something cannot be loaded; the error says what and how to fix it.
     """
     import dataclasses
 
@@ -212,7 +214,7 @@ def load_run(
         data={s.subset: s.sha256 for s in subsets},
         limit=plan.limit,
         kb=dict(kb.describe()),
-        retriever=plan.retriever.settled(retriever),
+        retriever=plan.retriever.with_effective_options(retriever),
         retriever_model=retriever.model_revision,
         retriever_identity=identity_of(retriever),
         ranker=plan.ranker,
@@ -221,7 +223,7 @@ def load_run(
         protocol=plan.protocol,
         metrics=plan.metrics,
         k=plan.k,
-        rank_k=plan.rank_k,
+        rerank_depth=plan.rerank_depth,
         seed=plan.seed,
     )
     return LoadedRun(
@@ -229,7 +231,6 @@ def load_run(
     )
 
 
-def identity_of(component: object) -> Mapping[str, Any]:
-    """What a component says its results depend on beside options and model (optional method `identity`)."""
-    identity = getattr(component, "identity", None)
-    return dict(identity()) if callable(identity) else {}
+def identity_of(component: BaseRetriever | BaseRanker | None) -> Mapping[str, Any]:
+    """What a component says its results depend on beside options and model."""
+    return {} if component is None else dict(component.identity())

@@ -22,13 +22,13 @@ def read_result(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise DataError("the result is not JSON", where=path, why=str(error), mend="run it again") from error
+        raise DataError("the result is not JSON", where=path, why=str(error), hint="run it again") from error
     found = result.get("schema_version")
     if found != SCHEMA_VERSION:
         raise DataError(
             f"the result has schema version {found}, this version reads {SCHEMA_VERSION}",
             where=path,
-            mend="repeat the run with --fresh",
+            hint="repeat the run with --fresh",
         )
     return result
 
@@ -50,7 +50,7 @@ def find_result(run: str, output: Path) -> tuple[Path, dict[str, Any]]:
     found = [choice for choice in choices if choice.is_file()]
     if len(found) != 1:
         what = f"{len(found)} finished runs match {run!r}" if found else f"there is no finished run {run!r}"
-        raise MissingError(what, where=output, mend="give the run's folder or more of its id")
+        raise MissingError(what, where=output, hint="give the run's folder or more of its id")
     result = read_result(found[0])
     assert result is not None  # noqa: S101 - the file was just seen
     return found[0], result

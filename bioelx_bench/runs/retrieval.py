@@ -8,13 +8,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+from bioelx_bench.base import BaseRanker, BaseRetriever
 from bioelx_bench.errors import BenchError
 from bioelx_bench.files import JsonLines
 from bioelx_bench.progress import Progress
-from bioelx_bench.protocols import Retriever
 from bioelx_bench.records import Mention
 from bioelx_bench.runs.logs import candidates_record
-from bioelx_bench.scoring.protocols import Protocol
+from bioelx_bench.scoring.protocols import ScoringProtocol
 
 BATCH: Final = 1000
 """Mentions searched and logged at once; a kill loses at most one batch."""
@@ -79,9 +79,11 @@ def is_count(value: object) -> bool:
 
 
 def notes_of(component: object) -> dict[str, Any]:
-    """A component's notes (optional method `notes`): JSON values, integers being counts since it was made."""
-    notes = getattr(component, "notes", None)
-    return dict(notes()) if callable(notes) else {}
+    """A component's notes as one mapping, integers being counts since it was made."""
+    if not isinstance(component, BaseRetriever | BaseRanker):
+        return {}
+    notes = component.notes()
+    return {**notes.facts, **notes.counts}
 
 
 def since(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,11 +92,11 @@ def since(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]
 
 
 def retrieve(
-    retriever: Retriever,
+    retriever: BaseRetriever,
     parts: Iterable[Mention],
     total: int,
     log: CandidateLog,
-    protocol: Protocol,
+    protocol: ScoringProtocol,
     k: int,
     progress: Progress,
 ) -> None:
@@ -121,8 +123,8 @@ def retrieve(
             if len(found) != len(batch) or any(len(candidates) > k for candidates in found):
                 raise BenchError(
                     f"the retriever returned {len(found)} lists for {len(batch)} mentions, or more than k={k}",
-                    why="its search breaks the contract of bioelx_bench.protocols.Retriever",
-                    mend="run the plugin's conformance tests (bioelx_bench.testing)",
+                    why="its search breaks the contract of bioelx_bench.base.BaseRetriever",
+                    hint="run the plugin's conformance tests (bioelx_bench.testing)",
                 )
             records = [candidates_record(m.id, c) for m, c in zip(batch, found, strict=True)]
             log.append_batch(records, since(before, notes_of(retriever)))

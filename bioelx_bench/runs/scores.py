@@ -15,12 +15,12 @@ import pyarrow as pa
 from bioelx_bench.errors import BenchError
 from bioelx_bench.files import JsonLines
 from bioelx_bench.options import load_object
-from bioelx_bench.records import Mention
+from bioelx_bench.records import LabelledMention
 from bioelx_bench.runs.request import LoadedRun
 from bioelx_bench.runs.retrieval import CandidateLog
 from bioelx_bench.scoring.gold import GoldConcepts
 from bioelx_bench.scoring.metric import DEFAULT_KS, NO_HIT, RecallAtK
-from bioelx_bench.scoring.protocols import parts_of
+from bioelx_bench.scoring.protocols import sub_mentions
 from bioelx_bench.scoring.summary import SubsetOutcome, summarise
 from bioelx_bench.scoring.surface import Surfaces, find_surfaces
 
@@ -70,13 +70,13 @@ def read_rankings(log: JsonLines | None) -> RankedLists:
     return RankedLists(concepts, usage)
 
 
-def limited(loaded: LoadedRun) -> Iterator[tuple[str, Iterator[Mention]]]:
+def limited(loaded: LoadedRun) -> Iterator[tuple[str, Iterator[LabelledMention]]]:
     """The mentions of each subset of the run, within its limit."""
     for subset in loaded.subsets:
         yield subset.subset, first(subset.mentions(), loaded.run.limit)
 
 
-def first(mentions: Iterator[Mention], limit: int | None) -> Iterator[Mention]:
+def first(mentions: Iterator[LabelledMention], limit: int | None) -> Iterator[LabelledMention]:
     """At most `limit` mentions."""
     for number, mention in enumerate(mentions):
         if limit is not None and number >= limit:
@@ -84,9 +84,9 @@ def first(mentions: Iterator[Mention], limit: int | None) -> Iterator[Mention]:
         yield mention
 
 
-def cutoffs(k: int, rank_k: int | None) -> list[int]:
+def cutoffs(k: int, rerank_depth: int | None) -> list[int]:
     """The k of Recall@k: the usual ones up to the number retrieved, that number, and the number ranked."""
-    extra = {k} if rank_k is None else {k, rank_k}
+    extra = {k} if rerank_depth is None else {k, rerank_depth}
     return sorted({c for c in DEFAULT_KS if c <= k} | extra)
 
 
@@ -116,7 +116,7 @@ def score(loaded: LoadedRun, candidates: CandidateLog, rankings: JsonLines | Non
         BenchError: The candidates log is not that of the run's mentions.
     """
     run = loaded.run
-    ks = cutoffs(run.k, run.rank_k)
+    ks = cutoffs(run.k, run.rerank_depth)
     ranked = read_rankings(rankings)
     records = candidates.records()
     surfaces = find_surfaces(
@@ -134,7 +134,7 @@ def score(loaded: LoadedRun, candidates: CandidateLog, rankings: JsonLines | Non
     return Scored(summarise(outcomes, ks, run.seed), ranked.usage, ks, pa.concat_tables(tables), mapped)
 
 
-def rerank(mentions: list[Mention], lists: Lists, ranked: RankedLists) -> Lists:
+def rerank(mentions: list[LabelledMention], lists: Lists, ranked: RankedLists) -> Lists:
     """The candidate lists as the ranker ordered them.
 
     Raises:
@@ -145,12 +145,14 @@ def rerank(mentions: list[Mention], lists: Lists, ranked: RankedLists) -> Lists:
         raise BenchError(
             f"the rankings log has no line for {missing}",
             why="the retriever's order in its place would be a figure of another system",
-            mend="repeat the command: it asks only for what is missing",
+            hint="repeat the command: it asks only for what is missing",
         )
     return [[reordered(ranked.concepts[m.id], parts[0])] for m, parts in zip(mentions, lists, strict=True)]
 
 
-def predictions_table(name: str, mentions: list[Mention], final: Lists, outcome: SubsetOutcome) -> pa.Table:
+def predictions_table(
+    name: str, mentions: list[LabelledMention], final: Lists, outcome: SubsetOutcome
+) -> pa.Table:
     """What a run says of each mention, for error analysis and paired tests.
 
     Columns: `mention_id`, `subset`, `document_id`, `mention`, `gold`, `predicted` (the first concept, null for
@@ -179,8 +181,11 @@ def predictions_table(name: str, mentions: list[Mention], final: Lists, outcome:
 
 
 def collect(
-    mentions: Iterator[Mention], records: Iterator[Mapping[str, Any]], gold: GoldConcepts, loaded: LoadedRun
-) -> tuple[list[Mention], Lists, int]:
+    mentions: Iterator[LabelledMention],
+    records: Iterator[Mapping[str, Any]],
+    gold: GoldConcepts,
+    loaded: LoadedRun,
+) -> tuple[list[LabelledMention], Lists, int]:
     """Join mentions with the log.
 
     Under the policy `nil=skip` mentions whose gold is in no knowledge base are left out.
@@ -191,17 +196,17 @@ def collect(
     """
     protocol = loaded.run.protocol
     mapped = 0
-    chosen: list[Mention] = []
+    chosen: list[LabelledMention] = []
     lists: Lists = []
     for mention in mentions:
         parts: list[list[str]] = []
-        for part in parts_of(mention, protocol):
+        for part in sub_mentions(mention, protocol):
             record = next(records, None)
             if record is None or record["mention_id"] != part.id:
                 found = "its end" if record is None else record["mention_id"]
                 raise BenchError(
                     f"the candidates log has {found} where {part.id} should be",
-                    mend="repeat the run with --fresh",
+                    hint="repeat the run with --fresh",
                 )
             parts.append([sys.intern(c[0]) for c in record["candidates"]])
         current = gold.current(mention)
@@ -214,7 +219,7 @@ def collect(
 
 
 def outcome_of(
-    mentions: list[Mention],
+    mentions: list[LabelledMention],
     lists: Lists,
     after: Lists | None,
     loaded: LoadedRun,
@@ -233,7 +238,7 @@ def outcome_of(
         in_kb=np.fromiter((known.known(ids) for ids in gold), np.bool_),
         documents=np.asarray(numbers, dtype=np.int64),
         slices=slices(mentions, surfaces, loaded),
-        extra={stage: further_metrics(values, gold, loaded) for stage, values in stages.items()},
+        extra={stage: extra_metrics(values, gold, loaded) for stage, values in stages.items()},
     )
 
 
@@ -255,7 +260,7 @@ def hit_ranks(lists: Lists, gold: list[list[str]], loaded: LoadedRun, ks: list[i
     return ranks
 
 
-def further_metrics(lists: Lists, gold: list[list[str]], loaded: LoadedRun) -> dict[str, float]:
+def extra_metrics(lists: Lists, gold: list[list[str]], loaded: LoadedRun) -> dict[str, float]:
     """Metrics of plugins that the run asks for, over whole (unsplit) candidate lists."""
     plugins = loaded.environment.plugins
     figures: dict[str, float] = {}
@@ -270,7 +275,7 @@ def further_metrics(lists: Lists, gold: list[list[str]], loaded: LoadedRun) -> d
 
 
 def slices(
-    mentions: list[Mention], surfaces: Surfaces, loaded: LoadedRun
+    mentions: list[LabelledMention], surfaces: Surfaces, loaded: LoadedRun
 ) -> dict[str, npt.NDArray[np.bool_]]:
     """Halves of the mentions by surface.
 

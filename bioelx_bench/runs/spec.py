@@ -9,7 +9,7 @@ from typing import Any
 
 from bioelx_bench.files import hash_json
 from bioelx_bench.runs.components import ResolvedComponent
-from bioelx_bench.scoring.protocols import Protocol
+from bioelx_bench.scoring.protocols import ScoringProtocol
 
 ID_LENGTH = 16
 
@@ -34,7 +34,7 @@ class ResolvedRun:
         protocol: How candidates are counted.
         metrics: Names of metrics.
         k: Candidates retrieved.
-        rank_k: Candidates ranked; None without a ranker.
+        rerank_depth: Candidates ranked; None without a ranker.
         seed: Seed.
     """
 
@@ -50,10 +50,10 @@ class ResolvedRun:
     ranker: ResolvedComponent | None
     ranker_model: str | None
     ranker_identity: Mapping[str, Any]
-    protocol: Protocol
+    protocol: ScoringProtocol
     metrics: tuple[str, ...]
     k: int
-    rank_k: int | None
+    rerank_depth: int | None
     seed: int
 
     def identity(self) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class ResolvedRun:
             "protocol": self.protocol.describe(),
             "metrics": list(self.metrics),
             "k": self.k,
-            "rank_k": self.rank_k,
+            "rerank_depth": self.rerank_depth,
             "seed": self.seed,
         }
 
@@ -102,6 +102,6 @@ class ResolvedRun:
             "ranker": ranker,
             "protocol": self.protocol.describe(),
             "k": self.k,
-            "rank_k": self.rank_k,
+            "rerank_depth": self.rerank_depth,
             "seed": self.seed,
         }

@@ -57,7 +57,7 @@ def compare(systems: Sequence[System], k: int, *, in_kb: bool, seed: int) -> dic
         if other.predictions.column("mention_id") != first.column("mention_id"):
             raise UsageError(
                 f"{other.label} was not run on the same mentions as {systems[0].label}",
-                mend="repeat one of the runs with the same dataset, revision, subsets and limit",
+                hint="repeat one of the runs with the same dataset, revision, subsets and limit",
             )
     mask = first.column("in_kb").to_numpy() if in_kb else np.ones(first.num_rows, dtype=bool)
     subsets = np.asarray(first.column("subset").to_pylist())[mask]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bioelx_bench.kb.store import KnowledgeBase
-from bioelx_bench.records import Mention
-from bioelx_bench.scoring.protocols import Protocol
+from bioelx_bench.records import LabelledMention
+from bioelx_bench.scoring.protocols import ScoringProtocol
 
 
 class GoldConcepts:
@@ -17,12 +17,12 @@ class GoldConcepts:
         protocol: Says whether retired concepts are mapped to their successors.
     """
 
-    def __init__(self, kb: KnowledgeBase, protocol: Protocol) -> None:
+    def __init__(self, kb: KnowledgeBase, protocol: ScoringProtocol) -> None:
         self._kb = kb
         self._protocol = protocol
         self._current: dict[str, tuple[str, ...]] = {}
 
-    def current(self, mention: Mention) -> tuple[str, ...]:
+    def current(self, mention: LabelledMention) -> tuple[str, ...]:
         """The mention's gold concepts, retired ones replaced by their successors under the policy `map`.
 
         A concept that the knowledge base has neither itself nor by a successor stays as it is.

@@ -14,7 +14,7 @@ from bioelx_bench.records import Mention, Unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Protocol:
+class ScoringProtocol:
     """How candidates are counted.
 
     Attributes:
@@ -44,11 +44,13 @@ class Protocol:
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "summary"}
 
 
-PROTOCOLS: Final[Mapping[str, Protocol]] = {
+PROTOCOLS: Final[Mapping[str, ScoringProtocol]] = {
     p.name: p
     for p in (
-        Protocol(name="bioelx", summary="distinct concepts, any gold concept counts, every mention counts"),
-        Protocol(
+        ScoringProtocol(
+            name="bioelx", summary="distinct concepts, any gold concept counts, every mention counts"
+        ),
+        ScoringProtocol(
             name="sapbert",
             summary="SapBERT's XL-BEL evaluation: name rows, mentions split on + and |, every mention counts",
             unit="name",
@@ -56,7 +58,7 @@ PROTOCOLS: Final[Mapping[str, Protocol]] = {
             retired="keep",
             ranked=False,
         ),
-        Protocol(
+        ScoringProtocol(
             name="sapbert-fast",
             summary="SapBERT's evaluation of MedMentions and COMETA: name rows, no splitting",
             unit="name",
@@ -67,7 +69,7 @@ PROTOCOLS: Final[Mapping[str, Protocol]] = {
 }
 
 
-def find_protocol(name: str, changes: Mapping[str, str]) -> Protocol:
+def find_protocol(name: str, changes: Mapping[str, str]) -> ScoringProtocol:
     """A named protocol, with single policies changed.
 
     Args:
@@ -101,7 +103,7 @@ def find_protocol(name: str, changes: Mapping[str, str]) -> Protocol:
 PART_MARK: Final = "#"
 
 
-def parts_of(mention: Mention, protocol: Protocol) -> Iterator[Mention]:
+def sub_mentions(mention: Mention, protocol: ScoringProtocol) -> Iterator[Mention]:
     """The mentions to search for one mention: itself, or its parts under a protocol that splits.
 
     A part's id is the mention's id with `#` and the part's number. An empty part is a part all the same, as

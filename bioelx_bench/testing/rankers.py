@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
+from bioelx_bench.base import BaseRanker, Environment
 from bioelx_bench.cache import Cache
 from bioelx_bench.progress import Progress
-from bioelx_bench.protocols import Environment, Ranker
 from bioelx_bench.records import Candidate, Mention, Ranking
 from bioelx_bench.testing.data import HOSTILE_TEXTS, make_knowledge_base, make_mention
 
@@ -43,12 +43,12 @@ class RankerConformance(ABC):
     workplace: ClassVar[Path]
     kb: ClassVar[KnowledgeBase]
     environment: ClassVar[Environment]
-    ranker: ClassVar[Ranker]
+    ranker: ClassVar[BaseRanker]
     items: ClassVar[list[Item]]
 
     @classmethod
     @abstractmethod
-    def make_ranker(cls, environment: Environment) -> Ranker:
+    def make_ranker(cls, environment: Environment) -> BaseRanker:
         """A new ranker; every call gives one with the same options."""
 
     @classmethod
@@ -96,7 +96,7 @@ class RankerConformance(ABC):
         json.dumps([dict(ranking.fallbacks), ranking.status, usage.cost_usd], allow_nan=False)
 
     def test_satisfies_the_protocol(self) -> None:
-        assert isinstance(self.ranker, Ranker)
+        assert isinstance(self.ranker, BaseRanker)
         revision = self.ranker.model_revision
         assert revision is None or (isinstance(revision, str) and revision)
 

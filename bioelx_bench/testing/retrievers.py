@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
+from bioelx_bench.base import BaseRetriever, Environment
 from bioelx_bench.cache import Cache
 from bioelx_bench.files import hash_file, hash_json
 from bioelx_bench.progress import Progress
-from bioelx_bench.protocols import Environment, Retriever
 from bioelx_bench.records import Candidate, Mention, Unit
 from bioelx_bench.testing.data import HOSTILE_TEXTS, SMALL_NAMES, make_knowledge_base, make_mention
 
@@ -48,12 +48,12 @@ class RetrieverConformance(ABC):
     kb: ClassVar[KnowledgeBase]
     environment: ClassVar[Environment]
     index_folder: ClassVar[Path]
-    retriever: ClassVar[Retriever]
+    retriever: ClassVar[BaseRetriever]
     mentions: ClassVar[list[Mention]]
 
     @classmethod
     @abstractmethod
-    def make_retriever(cls, environment: Environment) -> Retriever:
+    def make_retriever(cls, environment: Environment) -> BaseRetriever:
         """A new retriever; every call gives one with the same options."""
 
     @classmethod
@@ -78,7 +78,7 @@ class RetrieverConformance(ABC):
         shutil.rmtree(cls.workplace)
 
     @classmethod
-    def new_index(cls, folder: Path) -> Retriever:
+    def new_index(cls, folder: Path) -> BaseRetriever:
         """A new retriever with an index of its own, opened."""
         folder.mkdir(exist_ok=True)
         retriever = cls.make_retriever(cls.environment)
@@ -102,7 +102,7 @@ class RetrieverConformance(ABC):
             pytest.skip(f"skipped: this retriever does not give the unit {unit!r}")
 
     def test_satisfies_the_protocol(self) -> None:
-        assert isinstance(self.retriever, Retriever)
+        assert isinstance(self.retriever, BaseRetriever)
 
     def test_identity_is_json_and_the_same_for_the_same_options(self) -> None:
         other = self.make_retriever(self.environment)

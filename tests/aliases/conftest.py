@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from bioelx_bench.base import Environment
 from bioelx_bench.cache import Cache
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.kb.table import build_from_table
 from bioelx_bench.plugins import load_plugins
-from bioelx_bench.protocols import Environment
 
 
 @pytest.fixture

@@ -26,10 +26,10 @@ from bioelx_bench.aliases.sources.dictionary_files import (
 )
 from bioelx_bench.aliases.sources.hanja import make_readings, read_hanja
 from bioelx_bench.aliases.sources.options import DictionaryOptions
+from bioelx_bench.base import Environment
 from bioelx_bench.cli.main import invoke
 from bioelx_bench.errors import DataError, MissingError, UsageError
 from bioelx_bench.files import hash_file
-from bioelx_bench.protocols import Environment
 from bioelx_bench.testing import make_knowledge_base
 
 DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"

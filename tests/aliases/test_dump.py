@@ -19,9 +19,9 @@ from bioelx_bench.aliases.sources import wikidata_dump
 from bioelx_bench.aliases.sources.dump_lines import Lines, look_through, read_ahead
 from bioelx_bench.aliases.sources.options import DumpOptions
 from bioelx_bench.aliases.sources.wikidata_dump import make_dump
+from bioelx_bench.base import Environment
 from bioelx_bench.cache import Cache
 from bioelx_bench.errors import DataError, MissingError, UsageError
-from bioelx_bench.protocols import Environment
 
 
 def entity(number: int, cui: str | None = None, **more: Any) -> bytes:

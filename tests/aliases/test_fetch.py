@@ -18,11 +18,11 @@ from bioelx_bench.aliases.records import Alias
 from bioelx_bench.aliases.seen import hash_alias, read_seen, write_seen
 from bioelx_bench.aliases.sources.options import BabelonOptions, HubOptions, OboOptions, TableOptions
 from bioelx_bench.aliases.sources.tables import make_babelon, make_hub, make_obo, make_table
+from bioelx_bench.base import Environment
 from bioelx_bench.cli.main import invoke
 from bioelx_bench.errors import DataError, MissingError, UsageError
 from bioelx_bench.files import hash_file
 from bioelx_bench.kb.store import KnowledgeBase
-from bioelx_bench.protocols import Environment
 from bioelx_bench.scoring.surface import normalise
 
 

@@ -12,10 +12,10 @@ import pytest
 from bioelx_bench.aliases.sources import wikidata_sparql
 from bioelx_bench.aliases.sources.options import SparqlOptions
 from bioelx_bench.aliases.sources.wikidata_sparql import make_sparql, quote, retry_after, waiting_time
+from bioelx_bench.base import Environment
 from bioelx_bench.cache import Cache
 from bioelx_bench.errors import BenchError, MissingError
 from bioelx_bench.kb.store import KnowledgeBase
-from bioelx_bench.protocols import Environment
 
 pytest.importorskip("pyoxigraph")
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from bioelx_bench import hookimpl
+from bioelx_bench.base import BaseRanker, Environment
 from bioelx_bench.declarations import RankerSpec, RetrieverSpec
 from bioelx_bench.errors import DataError
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.options import Options, runtime_field
-from bioelx_bench.protocols import Environment, SequentialRanker
 from bioelx_bench.records import Candidate, Mention, Ranking, Unit, Usage
 
 
@@ -99,7 +99,7 @@ class WordRetriever:
         pass
 
 
-class ContextRanker(SequentialRanker):
+class ContextRanker(BaseRanker):
     """Orders candidates by the words their names share with the context, then by the retriever's order."""
 
     model_revision = "1"

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from bioelx_bench.base import DatasetRequest, Environment
 from bioelx_bench.cache import Cache
 from bioelx_bench.datasets.prepare import PreparedSubset, prepare_subset
 from bioelx_bench.plugins import load_plugins
 from bioelx_bench.progress import Progress
-from bioelx_bench.protocols import DatasetRequest, Environment
 
 HERE = Path(__file__).parent
 

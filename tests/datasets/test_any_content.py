@@ -10,13 +10,13 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bioelx_bench.base import DatasetRequest
 from bioelx_bench.cache import Cache
 from bioelx_bench.datasets.bigbio import BigBio
 from bioelx_bench.datasets.table import COLUMNS, Table
 from bioelx_bench.datasets.verify import slices_to_text
 from bioelx_bench.datasets.wikimed_de import Articles
 from bioelx_bench.errors import BenchError
-from bioelx_bench.protocols import DatasetRequest
 
 LEAVES = (
     st.none()

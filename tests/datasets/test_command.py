@@ -75,7 +75,7 @@ def test_list_tells_what_is_at_hand(cache, capsys, sample_root):
     assert parts["xl-bel@v1.0:test"]["held"]
     assert parts["medmentions@sample:all"]["held"]
     assert not parts["medmentions@full:test"]["held"]
-    assert "medmentions/upstream/full/data" in parts["medmentions@full:test"]["mend"]
+    assert "medmentions/upstream/full/data" in parts["medmentions@full:test"]["hint"]
     assert [d["name"] for d in result["datasets"] if d["own_files"]] == ["bigbio", "table"]
     out, _ = run(["list"], capsys)
     assert "10.5281/zenodo.8188966" in out

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 import bioelx_bench
+from bioelx_bench.base import Environment
 from bioelx_bench.cache import Cache
 from bioelx_bench.errors import DataError, MissingError, UsageError
 from bioelx_bench.kb.catalogue import open_knowledge_base
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.plugins import load_plugins
-from bioelx_bench.protocols import Environment
 
 PLUGIN = """
 import pyarrow as pa

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from bioelx_bench.base import Environment
 from bioelx_bench.cache import Cache
 from bioelx_bench.errors import DataError, MissingError
 from bioelx_bench.kb import open_kb, open_table, schemas
 from bioelx_bench.kb.catalogue import open_knowledge_base
 from bioelx_bench.kb.store import KnowledgeBase
-from bioelx_bench.protocols import Environment
 
 RESOURCES = Path(str(files("bioelx_bench") / "resources" / "open_kb"))
 SHA256 = "bc947eb440dc727b4ec311569729d229e99104470359e61f76cbd16c7533d2ea"

@@ -114,7 +114,7 @@ def test_mistakes_name_file_and_line_and_leave_nothing(
         build_from_table(file, "mine", tmp_path / "kb")
     assert says in str(caught.value)
     assert caught.value.where == f"{file}{where}"
-    assert caught.value.mend
+    assert caught.value.hint
     assert list(tmp_path.iterdir()) == [file]
 
 
@@ -123,7 +123,7 @@ def test_text_that_is_not_utf8_names_its_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not UTF-8") as caught:
         build_from_table(file, "mine", tmp_path / "kb")
     assert caught.value.where == f"{file}:5"
-    assert "iconv" in (caught.value.mend or "")
+    assert "iconv" in (caught.value.hint or "")
     header = write(tmp_path, b"cui\tlang\tname\t\xff\n", "h.tsv")
     with pytest.raises(DataError, match="not UTF-8") as caught:
         rows_of(header)

@@ -28,8 +28,8 @@ def retriever_plugin(*names: str) -> str:
 
 
 def reason(plugins: Plugins, name: str) -> str:
-    found = [q.reason for q in plugins.quarantined if q.name == name]
-    assert len(found) == 1, plugins.quarantined
+    found = [q.reason for q in plugins.broken if q.name == name]
+    assert len(found) == 1, plugins.broken
     assert name not in [p.name for p in plugins.loaded]
     assert all(d.plugin.name != name for kind in KINDS for d in plugins.all(kind))
     return found[0]
@@ -118,7 +118,7 @@ def test_one_name_from_two_plugins_must_be_qualified(install: Callable[..., Path
     plugins = load_plugins()
     with pytest.raises(UsageError, match="2 plugins declare retriever 'shared'") as caught:
         plugins.get("retrievers", "shared")
-    assert caught.value.mend == "write first/shared or second/shared"
+    assert caught.value.hint == "write first/shared or second/shared"
     assert plugins.get("retrievers", "second/shared").plugin.name == "second"
     assert {"first/shared", "second/shared", "own"} <= set(plugins.names("retrievers"))
 
@@ -128,7 +128,7 @@ def test_a_plugin_name_in_two_distributions_is_refused_for_both(install: Callabl
     install("twice", retriever_plugin("real"), "dist-b")
     install("twice", retriever_plugin("impostor"), "dist-a")
     plugins = load_plugins()
-    refused = [q for q in plugins.quarantined if q.name == "twice"]
+    refused = [q for q in plugins.broken if q.name == "twice"]
     assert [q.distribution for q in refused] == ["dist-a", "dist-b"]
     assert all("several distributions have a plugin 'twice' (dist-a, dist-b)" in q.reason for q in refused)
     assert plugins.find("retrievers", "real") is None
@@ -138,7 +138,7 @@ def test_a_plugin_name_in_two_distributions_is_refused_for_both(install: Callabl
 def test_nobody_takes_the_name_of_the_core(install: Callable[..., Path]) -> None:
     install("core", retriever_plugin("mine"))
     plugins = load_plugins()
-    refused = [q for q in plugins.quarantined if q.name == "core"]
+    refused = [q for q in plugins.broken if q.name == "core"]
     assert [q.distribution for q in refused] == ["dist-core"]
     assert "already taken by bioelx-bench" in refused[0].reason
     assert plugins.get("commands", "run").plugin.distribution == "bioelx-bench"
@@ -169,7 +169,7 @@ def test_the_environment_leaves_plugins_out(
     plugins = load_plugins()
     assert {"good", "other-good"} <= set(plugins.disabled)
     assert plugins.find("retrievers", "one") is None
-    assert "other-good" not in [q.name for q in plugins.quarantined]
+    assert "other-good" not in [q.name for q in plugins.broken]
     assert plugins.get("commands", "run")
 
 
@@ -178,7 +178,7 @@ def test_leaving_one_of_two_namesakes_out_keeps_neither(install: Callable[..., P
     install("twice", retriever_plugin("two"), "dist-b")
     plugins = load_plugins(disable="twice")
     assert plugins.disabled == ["twice", "twice"]
-    assert not [q for q in plugins.quarantined if q.name == "twice"]
+    assert not [q for q in plugins.broken if q.name == "twice"]
 
 
 class TestLocalFiles:
@@ -224,7 +224,7 @@ class TestLocalFiles:
             (tmp_path / folder / "twin.py").write_text(retriever_plugin(folder))
         plugins = load_plugins([tmp_path / "a" / "twin.py", tmp_path / "b" / "twin.py"])
         assert plugins.get("retrievers", "a")
-        assert "already taken" in plugins.quarantined[-1].reason
+        assert "already taken" in plugins.broken[-1].reason
 
 
 EVENTS = (

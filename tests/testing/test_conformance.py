@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 import pytest
 
+from bioelx_bench.base import BaseRanker, Environment
 from bioelx_bench.kb.store import KnowledgeBase
-from bioelx_bench.protocols import Environment, SequentialRanker
 from bioelx_bench.records import Candidate, Mention, Ranking, Unit
 from bioelx_bench.testing import RankerConformance, RetrieverConformance
 
@@ -212,7 +212,7 @@ def test_a_fault_beside_search_is_caught(
         run_check(faulty, check, arguments)
 
 
-class ByName(SequentialRanker):
+class ByName(BaseRanker):
     """A small good ranker: candidates by the words that name and mention share."""
 
     model_revision = None

@@ -45,7 +45,7 @@ def dictionary_path(index: Path) -> Path:
         f"there is no {index.stem}.dict.dz beside the index",
         where=index,
         why="the index says only where in it the entries are",
-        mend="put NAME.dict.dz or NAME.dict into the same folder",
+        hint="put NAME.dict.dz or NAME.dict into the same folder",
     )
 
 
@@ -88,7 +88,7 @@ def read_index(index: Path) -> dict[tuple[int, int], list[str]]:
                 raise DataError(
                     "the line is not headword, offset and length with tabs between",
                     where=at(index, number),
-                    mend="the file must be a dictd index",
+                    hint="the file must be a dictd index",
                 )
             if cells[0].startswith(METADATA):
                 continue
@@ -133,12 +133,12 @@ def decompressed(path: Path, size: int) -> bytes:
             file.read(1)  # at the end, which most dictionaries have reached here, gzip compares its checksum
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
-            "the dictionary is damaged or cut off", where=path, why=str(error), mend="get it again"
+            "the dictionary is damaged or cut off", where=path, why=str(error), hint="get it again"
         ) from error
     if len(data) < size:
         raise DataError(
             f"the dictionary has {len(data)} bytes, and its index points to {size}",
             where=path,
-            mend="index and dictionary must be of the same release",
+            hint="index and dictionary must be of the same release",
         )
     return data

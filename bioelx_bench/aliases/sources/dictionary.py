@@ -16,15 +16,15 @@ from typing import Final
 from bioelx_bench.aliases.records import Alias
 from bioelx_bench.aliases.sources.dictd import dictionary_path
 from bioelx_bench.aliases.sources.dictionary_files import Entry, kind_of, languages_by_name, read_entries
-from bioelx_bench.aliases.sources.hanja import HAN, make_readings, make_unify, read_hanja
+from bioelx_bench.aliases.sources.hanja import HAN, make_normalizers, make_readings, read_hanja
 from bioelx_bench.aliases.sources.options import DictionaryOptions
 from bioelx_bench.aliases.sources.tables import FileSource, split_paths
+from bioelx_bench.base import Environment
 from bioelx_bench.errors import MissingError, UsageError
 from bioelx_bench.kb import schemas
 from bioelx_bench.kb.catalogue import open_knowledge_base
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.progress import Progress
-from bioelx_bench.protocols import Environment
 from bioelx_bench.scoring.surface import normalise
 
 HANJA_LANGUAGES: Final = ("ko", "hanja")
@@ -77,7 +77,7 @@ def make_dictionary(options: DictionaryOptions, environment: Environment) -> Fil
     """
     dictionaries = [describe(path, options) for path in split_paths(options.files)]
     if not dictionaries:
-        raise UsageError("no dictionary is named", where="-O files", mend="-O files=freedict-eng-fin.index")
+        raise UsageError("no dictionary is named", where="-O files", hint="-O files=freedict-eng-fin.index")
     companions = [dictionary_path(d.path) for d in dictionaries if d.kind == "dictd"]
     kb = open_knowledge_base(options.kb, environment)
 
@@ -114,7 +114,7 @@ def describe(path: Path, options: DictionaryOptions) -> Dictionary:
                 f"{language!r} is no language" if language else f"the languages of {path.name} are unknown",
                 where=f"-O {option}",
                 why=why if language else "the file is not named like freedict-eng-fin.index",
-                mend="-O source_language=en -O target_language=fi",
+                hint="-O source_language=en -O target_language=fi",
             )
     return Dictionary(path, kind, languages, source)
 
@@ -165,7 +165,7 @@ class Join:
 
     def hanja(self, dictionary: Dictionary) -> Iterator[Alias]:
         """Korean aliases by the Japanese and Chinese names of concepts."""
-        japanese, other = make_unify()
+        japanese, other = make_normalizers()
         readings = make_readings(read_hanja(dictionary.path, self.tally), other)
         composing = COMPOSED if self.options.compose else None
 

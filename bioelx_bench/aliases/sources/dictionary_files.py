@@ -91,7 +91,7 @@ def kind_of(path: Path) -> str:
     raise UsageError(
         f"{path.name} is no dictionary of a known format",
         where=f"-O files: {path}",
-        mend="name dictd's NAME.index, EDICT's edict, or libhangul's hanja.txt, decompressed",
+        hint="name dictd's NAME.index, EDICT's edict, or libhangul's hanja.txt, decompressed",
     )
 
 
@@ -221,7 +221,7 @@ def read_edict(path: Path, tally: Counter[str]) -> Iterator[Entry]:
                     "the line is not EUC-JP",
                     where=at(path, number),
                     why=str(error),
-                    mend="iconv -f utf-8 -t euc-jp makes it so from a UTF-8 copy",
+                    hint="iconv -f utf-8 -t euc-jp makes it so from a UTF-8 copy",
                 ) from error
             if not line or line.startswith("？？？"):
                 continue

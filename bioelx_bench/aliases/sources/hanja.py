@@ -27,7 +27,7 @@ EDGE_SHARE: Final = 0.95
 Unify = Callable[[str], str]
 
 
-def make_unify() -> tuple[Unify, Unify]:
+def make_normalizers() -> tuple[Unify, Unify]:
     """Functions that bring Japanese names, and Chinese names and hanja, to simplified characters.
 
     Raises:
@@ -39,7 +39,7 @@ def make_unify() -> tuple[Unify, Unify]:
         raise MissingError(
             "comparing Chinese characters of several countries needs OpenCC, which is not installed",
             where="hanja",
-            mend="pip install 'bioelx-bench[dictionaries]'",
+            hint="pip install 'bioelx-bench[dictionaries]'",
         ) from error
     traditional, simplified = opencc.OpenCC("jp2t"), opencc.OpenCC("t2s")
 
@@ -71,7 +71,7 @@ def read_hanja(path: Path, tally: Counter[str]) -> Iterator[tuple[str, str]]:
                 raise DataError(
                     "the line is not hangul:hanja:meaning",
                     where=at(path, number),
-                    mend="the file must be libhangul's hanja.txt",
+                    hint="the file must be libhangul's hanja.txt",
                 )
             tally["entries"] += 1
             if HAN.fullmatch(cells[1]):

@@ -11,9 +11,9 @@ from typing import Any, Final
 from bioelx_bench.aliases.crosswalk import Crosswalk, read_crosswalk
 from bioelx_bench.aliases.records import LABEL, Alias
 from bioelx_bench.aliases.sources.options import BabelonOptions, HubOptions, OboOptions, TableOptions
+from bioelx_bench.base import Environment
 from bioelx_bench.errors import DataError, MissingError, UsageError, at
 from bioelx_bench.files import hash_file
-from bioelx_bench.protocols import Environment
 
 SYNONYM: Final = "oboInOwl:hasExactSynonym"
 
@@ -63,7 +63,7 @@ def make_babelon(options: BabelonOptions, _environment: Environment) -> FileSour
         raise UsageError(
             "babelon needs either an ontology or a crosswalk, to know the concept of each term",
             where="-O ontology, -O crosswalk",
-            mend="-O ontology=hp.obo",
+            hint="-O ontology=hp.obo",
         )
     paths = split_paths(options.files)
     key = options.ontology or options.crosswalk
@@ -220,7 +220,7 @@ def table_rows(path: Path) -> Iterator[Mapping[str, Any]]:
         return
     if path.suffix not in {".tsv", ".csv"}:
         raise UsageError(
-            f"the kind of table {path.name} is unknown", where=path, mend="name it .tsv, .csv or .parquet"
+            f"the kind of table {path.name} is unknown", where=path, hint="name it .tsv, .csv or .parquet"
         )
     with path.open(encoding="utf-8", newline="") as file:
         rows: csv.DictReader[str] = (
@@ -294,7 +294,7 @@ def hub_rows(options: HubOptions, local: bool) -> Iterator[Mapping[str, Any]]:
                         f"the data set has no column {column!r}",
                         where=options.dataset,
                         why=f"it has {', '.join(row)}",
-                        mend="-O item_column=..., -O language_column=..., -O name_column=...",
+                        hint="-O item_column=..., -O language_column=..., -O name_column=...",
                     )
             yield row
     except (OSError, ValueError, RuntimeError) as error:

@@ -31,7 +31,7 @@ def joining_properties(options: WikidataOptions) -> tuple[tuple[str, ...], Cross
             raise UsageError(
                 f"{name} needs a crosswalk from {PROPERTIES[name]} identifiers to CUIs",
                 where=f"-O properties={options.properties}",
-                mend="-O crosswalk=MRCONSO.RRF, or a TSV with the columns vocabulary, id, cui",
+                hint="-O crosswalk=MRCONSO.RRF, or a TSV with the columns vocabulary, id, cui",
             )
     return options.joining(), crosswalk
 

@@ -22,10 +22,10 @@ from bioelx_bench.aliases.records import Alias
 from bioelx_bench.aliases.sources.dump_lines import look_through, read_ahead
 from bioelx_bench.aliases.sources.options import DumpOptions
 from bioelx_bench.aliases.sources.wikidata import entity_aliases, joining_properties
+from bioelx_bench.base import Environment
 from bioelx_bench.errors import DataError, MissingError, UsageError
 from bioelx_bench.files import JsonLines, hash_json
 from bioelx_bench.progress import Task
-from bioelx_bench.protocols import Environment
 
 BLOCK: Final = 8 << 20
 COMMIT_BLOCKS: Final = 16
@@ -49,7 +49,7 @@ class WikidataDump:
             raise MissingError(
                 f"there is no dump {self.path}",
                 where="-O file",
-                mend="https://dumps.wikimedia.org/wikidatawiki/entities/latest-all.json.gz is the newest one",
+                hint="https://dumps.wikimedia.org/wikidatawiki/entities/latest-all.json.gz is the newest one",
             )
         self.tally: Counter[str] = Counter()
 
@@ -189,7 +189,7 @@ class WikidataDump:
                 "the dump is damaged or cut off",
                 where=self.options.file,
                 why=str(error),
-                mend="get it again; the same command with the whole file under the same name begins anew",
+                hint="get it again; the same command with the whole file under the same name begins anew",
             ) from error
 
     def refuse_compressed(self, block: bytes) -> None:
@@ -198,7 +198,7 @@ class WikidataDump:
             raise UsageError(
                 f"the dump on standard input is compressed ({kind})",
                 where="-O file=-",
-                mend=f"decompress it on the way ({'zcat' if kind == 'gz' else 'lbzip2 -dc'}), or name the file",
+                hint=f"decompress it on the way ({'zcat' if kind == 'gz' else 'lbzip2 -dc'}), or name the file",
             )
 
     def aliases(self, block: bytes, start: int = 0, end: int | None = None) -> list[Alias]:

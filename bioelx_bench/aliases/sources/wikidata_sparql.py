@@ -21,10 +21,10 @@ from bioelx_bench.aliases.crosswalk import PREFIXES, PROPERTIES
 from bioelx_bench.aliases.records import ALT_LABEL, LABEL, Alias
 from bioelx_bench.aliases.sources.options import SparqlOptions
 from bioelx_bench.aliases.sources.wikidata import SOURCE, joining_properties
+from bioelx_bench.base import Environment
 from bioelx_bench.errors import BenchError, DataError, MissingError
 from bioelx_bench.files import JsonLines, hash_json
 from bioelx_bench.kb.catalogue import open_knowledge_base
-from bioelx_bench.protocols import Environment
 
 if TYPE_CHECKING:
     import httpx
@@ -223,7 +223,7 @@ class WikidataSparql:
             "the SPARQL endpoint does not answer",
             where=self.options.endpoint,
             why=trouble,
-            mend="repeat the command later: it continues with the missing pages; -O page=50 asks for less at once",
+            hint="repeat the command later: it continues with the missing pages; -O page=50 asks for less at once",
         )
 
     def rows(self, answer: dict[str, Any]) -> list[list[str]]:
@@ -248,7 +248,7 @@ class WikidataSparql:
                 "the endpoint's answer is not the SPARQL result that was asked for",
                 where=self.options.endpoint,
                 why=f"{type(error).__name__}: {error}",
-                mend="check that the endpoint serves Wikidata",
+                hint="check that the endpoint serves Wikidata",
             ) from error
 
 

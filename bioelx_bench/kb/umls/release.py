@@ -40,7 +40,7 @@ MAX_RATIO: Final = 250
 RATIO_FREE_BYTES: Final = 64 << 20
 """Members smaller than this may compress as well as they like."""
 
-MEND: Final = "get the release again from https://www.nlm.nih.gov/research/umls and check its size"
+FIX: Final = "get the release again from https://www.nlm.nih.gov/research/umls and check its size"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Release:
             raise MissingError(
                 f"the release has no {file}.RRF",
                 where=", ".join(s.path for s in self.sources) or None,
-                mend="give the folder that holds META, or the zip as it was downloaded",
+                hint="give the folder that holds META, or the zip as it was downloaded",
             )
         return self.pieces[file]
 
@@ -117,7 +117,7 @@ def open_release(
         yield open_folder(path, needed, bars)
         return
     if not path.is_file():
-        raise MissingError(f"there is no release {path}", where=path, mend=MEND)
+        raise MissingError(f"there is no release {path}", where=path, hint=FIX)
     with ExitStack() as stack:
         archive = stack.enter_context(open_zip(path))
         name = release_name([path.name, *(m.filename for m in archive.infolist())])
@@ -127,7 +127,7 @@ def open_release(
                 "the release's hash is not the one that was given",
                 where=path,
                 why=f"sha256 is {described.sha256}, not {expected_sha256.lower()}",
-                mend=MEND,
+                hint=FIX,
             )
         pieces = zip_pieces(archive, path.name, needed)
         for number, member in enumerate(m for m in archive.infolist() if m.filename.lower().endswith(".nlm")):
@@ -185,7 +185,7 @@ def arrange(pieces: list[tuple[str, Piece]], path: Path) -> dict[str, list[Piece
                 f"the release has {match[1]}.RRF more than once",
                 where=path,
                 why=f"{next(iter(group.values())).label} and {piece.label}",
-                mend="give the folder of one release",
+                hint="give the folder of one release",
             )
         group[part] = piece
     return {file: [group[part] for part in sorted(group)] for file, group in found.items()}
@@ -208,7 +208,7 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
             "the release is not a zip file" + ("; it is a web page" if html else ""),
             where=path,
             why="the download was answered with a login page" if html else str(error),
-            mend=MEND,
+            hint=FIX,
         ) from error
     with archive:
         for member in archive.infolist():
@@ -221,16 +221,16 @@ def check_member(member: zipfile.ZipInfo, path: Path) -> None:
     place = f"{path}!{member.filename}"
     parts = PurePosixPath(member.filename.replace("\\", "/")).parts
     if ".." in parts or member.filename.startswith(("/", "\\")) or re.match(r"^[A-Za-z]:", member.filename):
-        raise DataError("the zip has a path that leads outside it", where=place, mend=MEND)
+        raise DataError("the zip has a path that leads outside it", where=place, hint=FIX)
     if stat.S_ISLNK(member.external_attr >> 16):
-        raise DataError("the zip holds a link", where=place, mend=MEND)
+        raise DataError("the zip holds a link", where=place, hint=FIX)
     ratio = member.file_size / max(member.compress_size, 1)
     if member.file_size > MAX_BYTES or (member.file_size > RATIO_FREE_BYTES and ratio > MAX_RATIO):
         raise DataError(
             "the zip has a member of absurd size",
             where=place,
             why=f"{member.file_size:,} bytes from {member.compress_size:,}: a zip bomb",
-            mend=MEND,
+            hint=FIX,
         )
 
 
@@ -252,7 +252,7 @@ def copy_nested(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path,
             shutil.copyfileobj(source, out, 1 << 20)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
         raise DataError(
-            "the zip is damaged", where=f"{path}!{member.filename}", why=str(error), mend=MEND
+            "the zip is damaged", where=f"{path}!{member.filename}", why=str(error), hint=FIX
         ) from error
     return target
 
@@ -280,7 +280,7 @@ def open_piece(piece: Piece) -> Iterator[io.BufferedReader]:
         NotImplementedError,
     ) as error:
         raise DataError(
-            "the file is damaged, cut off or encrypted", where=piece.label, why=str(error), mend=MEND
+            "the file is damaged, cut off or encrypted", where=piece.label, why=str(error), hint=FIX
         ) from error
 
 
@@ -302,6 +302,6 @@ class Limited(io.RawIOBase):
         data = self._stream.read(len(view))
         self._left -= len(data)
         if self._left < 0:
-            raise DataError("the file decompresses without end", where=self._label, mend=MEND)
+            raise DataError("the file decompresses without end", where=self._label, hint=FIX)
         view[: len(data)] = data
         return len(data)

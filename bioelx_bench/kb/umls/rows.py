@@ -144,7 +144,7 @@ class UmlsRows:
                     raise UsageError(
                         f"the release has no name of {item!r}{did_you_mean(item, sorted(found))}",
                         where=f"--{option}",
-                        mend=f"leave it out; found: {', '.join(sorted(found))}",
+                        hint=f"leave it out; found: {', '.join(sorted(found))}",
                     )
                 self.counts[f"not_in_release:{option}:{item}"] += 1
 
@@ -246,7 +246,7 @@ def check_rows(release: Release, file: str, rows: int) -> None:
                     f"{file}.RRF is not whole",
                     where=release.pieces[file][0].label,
                     why=f"it has {rows:,} rows, MRFILES.RRF says {int(expected):,}",
-                    mend=rrf.MEND,
+                    hint=rrf.FIX,
                 )
 
 

@@ -21,7 +21,7 @@ from bioelx_bench.kb.text import decode, numbered_lines
 from bioelx_bench.kb.umls.release import Piece, open_piece
 
 BLOCK_BYTES: Final = 16 << 20
-MEND: Final = "get the release again; an RRF file must not be edited or converted"
+FIX: Final = "get the release again; an RRF file must not be edited or converted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def read_rrf(
         except pa.ArrowException as error:
             find_error(piece, file)
             raise DataError(
-                "the RRF file cannot be read", where=piece.label, why=str(error), mend=MEND
+                "the RRF file cannot be read", where=piece.label, why=str(error), hint=FIX
             ) from error
 
 
@@ -174,10 +174,10 @@ def check_line(text: str, file: RrfFile, label: str, number: int) -> None:
             "the row is broken",
             where=at(label, number),
             why=f"it has {len(fields) - 1} fields that end with '|', not {len(file.columns)}",
-            mend=MEND,
+            hint=FIX,
         )
     if fields[-1]:
-        raise DataError("the row does not end with '|'", where=at(label, number), mend=MEND)
+        raise DataError("the row does not end with '|'", where=at(label, number), hint=FIX)
     row = dict(zip(file.columns, fields, strict=False))
     for column, rule in file.rules.items():
         if row[column] == "" and column in file.optional:
@@ -187,5 +187,5 @@ def check_line(text: str, file: RrfFile, label: str, number: int) -> None:
                 f"{row[column]!r} is not a {rule.upper()}",
                 where=at(label, number, column),
                 why=why,
-                mend=MEND,
+                hint=FIX,
             )

@@ -95,7 +95,7 @@ class Analyzers:
                         f"BM25 has no analyzer for the language {language!r}",
                         where="-R missing_analyzer=error",
                         why=str(unavailable),
-                        mend="-R missing_analyzer=standard analyses it language-independently and reports it",
+                        hint="-R missing_analyzer=standard analyses it language-independently and reports it",
                     ) from unavailable
                 self.without[language] = str(unavailable)
         if analyzer is None:

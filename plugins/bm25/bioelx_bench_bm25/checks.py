@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bioelx_bench.base import Check, Environment
 from bioelx_bench.errors import BenchError
-from bioelx_bench.protocols import Check, Environment
 from bioelx_bench_bm25.analyzers import Analyzers, segments_thai, tokens
 from bioelx_bench_bm25.java import find_java, find_library, start_java
 
@@ -29,7 +29,7 @@ def check(environment: Environment, target: Mapping[str, Any]) -> Iterator[Check
         yield Check("bm25: analysis", "ok", f"'malignant tumours' gives {found}")
     except BenchError as error:
         why = error.why or error.where
-        yield Check("bm25", "failed", error.what + (f": {why}" if why else ""), error.mend)
+        yield Check("bm25", "failed", error.what + (f": {why}" if why else ""), error.hint)
         return
     if not segments_thai():
         yield Check(

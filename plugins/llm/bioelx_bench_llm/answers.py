@@ -92,7 +92,7 @@ class AnswerFile:
             raise MissingError(
                 f"there is no file of answers {path}",
                 where="-K cache_file",
-                mend="run once without replay_only",
+                hint="run once without replay_only",
             )
         try:
             if not read_only:
@@ -100,7 +100,7 @@ class AnswerFile:
             self._connection = open_file(path, read_only)
         except (sqlite3.Error, OSError) as error:
             raise DataError(
-                f"the file of answers cannot be opened: {error}", where=path, mend="move it away, then repeat"
+                f"the file of answers cannot be opened: {error}", where=path, hint="move it away, then repeat"
             ) from error
 
     def get(self, keys: Sequence[str]) -> dict[str, Answer]:
@@ -148,7 +148,7 @@ class AnswerFile:
 
 
 class Explained:
-    """Turns SQLite's errors into ones that say how to mend them."""
+    """Turns SQLite's errors into ones that say how to fix them."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -161,7 +161,7 @@ class Explained:
             raise BenchError(
                 f"the file of answers cannot be used: {error}",
                 where=self._path,
-                mend="free space, or move the file away if it is damaged; the same command then continues",
+                hint="free space, or move the file away if it is damaged; the same command then continues",
             ) from error
 
 

@@ -98,7 +98,7 @@ class Caller:
             raise MissingError(
                 f"the recorded answers lack {len(missing)} of {len(keys)} answers for a mention",
                 why="the answers were recorded with other options, another prompt, data or candidates",
-                mend="use the options of the recorded run's manifest, or drop replay_only to ask the endpoint",
+                hint="use the options of the recorded run's manifest, or drop replay_only to ask the endpoint",
             )
         tasks = [self._task(key, request, clock) for key, request in missing.items()]
         results = await asyncio.gather(*tasks, return_exceptions=True)
@@ -192,13 +192,13 @@ class Caller:
             raise BenchError(
                 f"max_cost is set, but no price is known for {self.endpoint.model}",
                 where="-K max_cost",
-                mend="give -K input_price=... -K output_price=... (US dollars per million tokens)",
+                hint="give -K input_price=... -K output_price=... (US dollars per million tokens)",
             )
         if self.meter.paid_usd >= limit:
             raise BenchError(
                 f"stopped: {self.meter.paid_usd:.4f} US dollars are spent, the limit is {limit:g}",
                 where="-K max_cost",
-                mend=f"raise max_cost; {CONTINUE}",
+                hint=f"raise max_cost; {CONTINUE}",
             )
 
     def _no_server(self, error: CallError) -> MissingError:
@@ -208,7 +208,7 @@ class Caller:
             f"no server answers for {endpoint.model}",
             where=endpoint.base or endpoint.model,
             why=error.detail,
-            mend=f"{how_to_start(endpoint.model, endpoint.base, error.kind)}; {CONTINUE}",
+            hint=f"{how_to_start(endpoint.model, endpoint.base, error.kind)}; {CONTINUE}",
         )
 
     def _stopped(self, error: CallError) -> BenchError:
@@ -219,12 +219,12 @@ class Caller:
                 f"{self.endpoint.model} refuses the call: {error.kind}",
                 where=where,
                 why=error.detail,
-                mend="set the provider's key in its environment variable, or name another variable with "
+                hint="set the provider's key in its environment variable, or name another variable with "
                 f"-K api_key_env=NAME; {CONTINUE}",
             )
         return MissingError(
             f"{self.endpoint.model} is not there",
             where=where,
             why=error.detail,
-            mend=f"check the model's name and api_base; bioelx-bench doctor --ranker NAME; {CONTINUE}",
+            hint=f"check the model's name and api_base; bioelx-bench doctor --ranker NAME; {CONTINUE}",
         )

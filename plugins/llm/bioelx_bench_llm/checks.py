@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from bioelx_bench.base import Check, Environment
 from bioelx_bench.errors import BenchError
-from bioelx_bench.protocols import Check, Environment
 from bioelx_bench_llm.advice import how_to_start
 from bioelx_bench_llm.answers import Answer
 from bioelx_bench_llm.endpoint import Endpoint
@@ -29,7 +29,7 @@ def check_ranker(environment: Environment, target: Mapping[str, Any]) -> list[Ch
     try:
         endpoint = Endpoint(options, offline=environment.offline)
     except BenchError as error:
-        return [Check("llm endpoint", "failed", error.what, error.mend)]
+        return [Check("llm endpoint", "failed", error.what, error.hint)]
     missing = missing_keys(options, endpoint)
     if missing:
         name = " or ".join(missing)
@@ -71,8 +71,8 @@ async def ask_once(endpoint: Endpoint, strategy: str) -> Check:
 
 def failed(endpoint: Endpoint, place: str, error: CallError) -> Check:
     """What a call that gave no answer says of the endpoint."""
-    mend = how_to_start(endpoint.model, endpoint.base, error.kind)
-    return Check("llm endpoint", "failed", f"{place}: {error}", mend)
+    hint = how_to_start(endpoint.model, endpoint.base, error.kind)
+    return Check("llm endpoint", "failed", f"{place}: {error}", hint)
 
 
 def judge(answer: Answer, strategy: str, place: str) -> Check:

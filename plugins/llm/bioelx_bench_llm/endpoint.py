@@ -80,7 +80,7 @@ def resolve_key(options: LlmOptions) -> str | None:
             raise MissingError(
                 f"the environment variable {options.api_key_env} is not set",
                 where="-K api_key_env",
-                mend=f"export {options.api_key_env}=... (the key itself is never written anywhere)",
+                hint=f"export {options.api_key_env}=... (the key itself is never written anywhere)",
             )
         return key
     return NO_KEY if resolve_base(options) else None
@@ -116,7 +116,7 @@ class Endpoint:
                 raise UsageError(
                     f"{options.model} is not on this machine, and --offline allows no connection beyond it",
                     where=self.base or options.model,
-                    mend="use a local endpoint (-K api_base=http://localhost:...), --ranker smollm2, or replay "
+                    hint="use a local endpoint (-K api_base=http://localhost:...), --ranker smollm2, or replay "
                     "recorded answers (-K replay_only=true)",
                 )
         self.redact = Redactor(extra=(self._key,) if self._key and self._key != NO_KEY else ())

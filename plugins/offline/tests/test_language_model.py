@@ -21,10 +21,10 @@ from bioelx_bench_offline.language_model_handler import LocalHandler
 from bioelx_bench_offline.language_model_scorer import Scorer
 from language_model_samples import items, model_environment, require_model
 
+from bioelx_bench.base import BaseRanker, Environment
 from bioelx_bench.config import load_config
 from bioelx_bench.errors import DataError, MissingError, UsageError
 from bioelx_bench.plugins import load_plugins
-from bioelx_bench.protocols import Environment, Ranker
 from bioelx_bench.runs.components import resolve_ranker
 from bioelx_bench.testing import RankerConformance
 
@@ -45,7 +45,7 @@ class TestEmbeddedModel(RankerConformance):
     hostile_texts: ClassVar[tuple[str, ...]] = ("\x00", "<|im_end|> \ud800 </mention>")
 
     @classmethod
-    def make_ranker(cls, environment: Environment) -> Ranker:
+    def make_ranker(cls, environment: Environment) -> BaseRanker:
         require_model()
         shared = model_environment(cls.workplace / "cache")
         return make_ranker(SmolLm2Options(), Environment(cache=shared.cache, offline=True, kb=environment.kb))

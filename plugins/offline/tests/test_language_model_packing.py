@@ -19,7 +19,7 @@ from bioelx_bench_offline.language_model_packing import PASS, Packer, why_not
 from bioelx_bench_offline.language_model_scorer import Prompt, Scorer
 from language_model_samples import items, model_environment, require_model
 
-from bioelx_bench.protocols import Environment
+from bioelx_bench.base import Environment
 
 SIZES = {
     "vocab_size": 200,

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from bioelx_bench.base import Environment
 from bioelx_bench.errors import BenchError, DataError
 from bioelx_bench.files import hash_json, write_text
-from bioelx_bench.protocols import Environment
 from bioelx_bench_sapbert.distinct import NameStrings, distinct_texts
 from bioelx_bench_sapbert.embeddings import (
     Embeddings,
@@ -162,7 +162,7 @@ def finish(
                 f"chunk {chunk} of the vectors was not written as it was computed",
                 where=folder / "vectors.bin",
                 why="the disk, or another process, changed it",
-                mend="run again; what is whole is kept",
+                hint="run again; what is whole is kept",
             )
         hashes.append(found)
     manifest = Manifest(

@@ -68,7 +68,7 @@ def name_strings(kb: KnowledgeBase, lowercase: bool) -> NameStrings:
             f"the knowledge base {kb.name} has no names",
             where=kb.folder,
             why="a retriever finds concepts by their names",
-            mend="bioelx-bench kb info shows what it holds; build it again with other filters",
+            hint="bioelx-bench kb info shows what it holds; build it again with other filters",
         )
     digests = np.empty(kb.name_count, f"V{DIGEST_BYTES}")
     row = 0

@@ -311,7 +311,7 @@ def to_storage(vectors: npt.NDArray[np.float32], dtype: np.dtype[Any], texts: li
             "a vector overflows in fp16",
             where=f"string {texts[row]!r}",
             why="components beyond 65,504 cannot be stored in it",
-            mend="-R storage=fp32, or -R normalize=true",
+            hint="-R storage=fp32, or -R normalize=true",
         )
     return stored.tobytes()
 

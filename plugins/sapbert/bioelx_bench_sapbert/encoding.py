@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from bioelx_bench.base import Environment
 from bioelx_bench.errors import BenchError, DataError
 from bioelx_bench.progress import Task
-from bioelx_bench.protocols import Environment
 from bioelx_bench_sapbert.hardware import choose_device, choose_dtype, dtype_name
 from bioelx_bench_sapbert.loading import load_model, load_tokenizer
 from bioelx_bench_sapbert.locating import ModelFiles, locate_model
@@ -164,7 +164,7 @@ class Encoder:
                 raise BenchError(
                     "memory does not suffice to encode a single string",
                     where=f"-R device={self.device}",
-                    mend="-R device=cpu, a smaller -R max_length, or a smaller model",
+                    hint="-R device=cpu, a smaller -R max_length, or a smaller model",
                 ) from error
         self.batch_size //= 2
         self.halvings += 1
@@ -206,7 +206,7 @@ class Encoder:
                 f"the encoder gives {int((~finite).sum())} vectors that are not finite",
                 where=f"{self.files.reference}, string {texts[row]!r}",
                 why="the weights are damaged, or overflow in this precision",
-                mend="-R dtype=fp32 and -R storage=fp32, or another model",
+                hint="-R dtype=fp32 and -R storage=fp32, or another model",
             )
 
     def measure_precision(self, sample: Sequence[str]) -> Mapping[str, Any]:
@@ -245,7 +245,7 @@ class Encoder:
                 f"in {report['dtype']} the encoder's vectors turn away from fp32's: least cosine {cosine:.4f}",
                 where=self.files.reference,
                 why=f"{len(sample)} names were compared; below {LEAST_COSINE} rankings change visibly",
-                mend="-R dtype=fp32",
+                hint="-R dtype=fp32",
             )
         return report
 

@@ -34,7 +34,7 @@ def choose_device(wish: str) -> torch.device:
         missing = "this machine has no Metal GPU, or torch was built without it"
     if missing:
         raise MissingError(
-            f"there is no device {wish}", where=f"-R device={wish}", why=missing, mend="-R device=auto"
+            f"there is no device {wish}", where=f"-R device={wish}", why=missing, hint="-R device=auto"
         )
     if device.type == "cuda" and device.index is None:
         return torch.device("cuda", torch.cuda.current_device())
@@ -63,7 +63,7 @@ def choose_dtype(wish: Dtype, device: torch.device) -> torch.dtype:
     if wish == "auto":
         return torch.bfloat16 if has_fast_bf16(device) else torch.float32
     if wish == "fp16" and device.type == "cpu":
-        raise UsageError("dtype=fp16 needs a GPU", where="-R dtype=fp16", mend="-R dtype=bf16, fp32 or auto")
+        raise UsageError("dtype=fp16 needs a GPU", where="-R dtype=fp16", hint="-R dtype=bf16, fp32 or auto")
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[wish]
 
 

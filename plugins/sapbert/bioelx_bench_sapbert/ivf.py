@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from bioelx_bench.base import Environment
 from bioelx_bench.errors import DataError
 from bioelx_bench.files import atomic_path
 from bioelx_bench.progress import Progress
-from bioelx_bench.protocols import Environment
 from bioelx_bench_sapbert.embeddings import Embeddings
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class IvfSearch:
                 "the approximate index is damaged",
                 where=folder / FILE,
                 why=str(error).strip().splitlines()[-1],
-                mend="remove its folder; the next run builds it again",
+                hint="remove its folder; the next run builds it again",
             ) from error
         self._index = index
         if (self._index.ntotal, self._index.d) != (len(embeddings), embeddings.dimension):

@@ -53,7 +53,7 @@ def check_is_encoder(files: ModelFiles) -> None:
             where=files.folder / "config.json",
             why=f"it is a {', '.join(map(str, wrong)) or 'decoder'}; a retriever needs a vector for each token that "
             "sees the whole name",
-            mend="-R model=cambridgeltl/SapBERT-UMLS-2020AB-all-lang-from-XLMR, or "
+            hint="-R model=cambridgeltl/SapBERT-UMLS-2020AB-all-lang-from-XLMR, or "
             "-R model=offline:sapbert-x-mini",
         )
 
@@ -81,7 +81,7 @@ def load_whole(files: ModelFiles) -> torch.nn.Module:
             f"the model {files.reference} cannot be loaded",
             where=files.folder,
             why=str(error).strip().splitlines()[0],
-            mend="check that the folder is complete, and that the installed transformers knows this model",
+            hint="check that the folder is complete, and that the installed transformers knows this model",
         ) from error
     except Exception as error:
         if type(error).__name__ != "SafetensorError":
@@ -90,7 +90,7 @@ def load_whole(files: ModelFiles) -> torch.nn.Module:
             f"the weights of {files.reference} are damaged",
             where=files.folder,
             why=str(error),
-            mend="get them again",
+            hint="get them again",
         ) from error
     missing = [key for key in report["missing_keys"] if not any(part in key for part in UNUSED_WEIGHTS)]
     missing += [str(key) for key in report.get("mismatched_keys", ())]
@@ -99,7 +99,7 @@ def load_whole(files: ModelFiles) -> torch.nn.Module:
             f"the weights of {files.reference} do not fill the model: {len(missing)} are missing",
             where=files.folder,
             why=f"{missing[0]} and others would be left random",
-            mend="get the model's files again, or name the right folder",
+            hint="get the model's files again, or name the right folder",
         )
     loaded: torch.nn.Module = model
     return loaded
@@ -135,7 +135,7 @@ def merge_adapter(model: torch.nn.Module, folder: Path) -> torch.nn.Module:
             "the adapter's weights are damaged",
             where=folder / ADAPTER_WEIGHTS,
             why=str(error),
-            mend="get the adapter's files again",
+            hint="get the adapter's files again",
         ) from error
     missing = [key for key in wanted if key not in given and not any(part in key for part in UNUSED_WEIGHTS)]
     if missing:
@@ -143,7 +143,7 @@ def merge_adapter(model: torch.nn.Module, folder: Path) -> torch.nn.Module:
             f"the adapter's weights do not fill it: {len(missing)} are missing",
             where=folder / ADAPTER_WEIGHTS,
             why=f"{missing[0]} and others would be left as they were before training",
-            mend="get the adapter's files again",
+            hint="get the adapter's files again",
         )
     return merged
 
@@ -169,7 +169,7 @@ def load_tokenizer(files: ModelFiles) -> Any:
             f"the tokenizer of {files.reference} cannot be loaded",
             where=folder,
             why=str(error).strip().splitlines()[0],
-            mend="get the model's tokenizer files again",
+            hint="get the model's tokenizer files again",
         ) from error
 
 

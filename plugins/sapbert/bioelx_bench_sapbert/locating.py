@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from bioelx_bench.aliases.seen import FILE_NAME as SEEN_FILE
+from bioelx_bench.base import Environment
 from bioelx_bench.errors import DataError, MissingError, at
 from bioelx_bench.files import hash_file
 from bioelx_bench.models import resolve_model
-from bioelx_bench.protocols import Environment
 
 PATTERNS: Final = (
     "config.json",
@@ -106,7 +106,7 @@ def hub_folder(reference: str, revision: str | None, offline: bool) -> tuple[Pat
             f"the model {reference} is not on this machine"
             + ("" if offline else " and could not be downloaded"),
             why="--offline forbids connections" if offline else str(error).strip().splitlines()[0],
-            mend=f"hf download {reference}{pinned} on a machine with a connection (older: huggingface-cli "
+            hint=f"hf download {reference}{pinned} on a machine with a connection (older: huggingface-cli "
             "download), or name its folder with -R model=FOLDER, or take the embedded encoder with "
             "-R model=offline:sapbert-x-mini",
         ) from error
@@ -128,7 +128,7 @@ def check_folder(folder: Path, reference: str) -> None:
             f"there is no model in {reference}",
             where=folder / "config.json",
             why="a Hugging Face model's folder holds config.json, weights and a tokenizer",
-            mend="name the folder that save_pretrained wrote, or a model id such as "
+            hint="name the folder that save_pretrained wrote, or a model id such as "
             "cambridgeltl/SapBERT-UMLS-2020AB-all-lang-from-XLMR",
         )
     if not adapter:
@@ -140,7 +140,7 @@ def check_folder(folder: Path, reference: str) -> None:
             f"the model {reference} has no tokenizer",
             where=folder / "tokenizer.json",
             why="names must be cut into the tokens that the encoder was trained on",
-            mend=f"AutoTokenizer.from_pretrained(BASE).save_pretrained({str(folder)!r}) with the model that it "
+            hint=f"AutoTokenizer.from_pretrained(BASE).save_pretrained({str(folder)!r}) with the model that it "
             "was trained from as BASE",
         )
 

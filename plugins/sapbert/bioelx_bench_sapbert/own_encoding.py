@@ -36,7 +36,7 @@ def read_own_encoding(folder: Path) -> dict[str, Any]:
             f"the model asks for an encoding that is not known here: {unknown[0]}",
             where=at(path, field=unknown[0]),
             why="leaving it out would give other vectors than it was trained for",
-            mend="update bioelx-bench-sapbert",
+            hint="update bioelx-bench-sapbert",
         )
     lowercase = values.pop("lowercase", None)
     if lowercase is not None:
@@ -63,7 +63,7 @@ def fill_in(options: OptionsModel, files: ModelFiles) -> OptionsModel:
         raise DataError(
             f"the model's encoding is not valid: {first['msg']}",
             where=at(files.folder / ENCODING_FILE, field=name),
-            mend="get the model's files again",
+            hint="get the model's files again",
         ) from error
 
 

@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from bioelx_bench.base import BaseRetriever, Environment, Notes
 from bioelx_bench.errors import BenchError
-from bioelx_bench.protocols import Environment
 from bioelx_bench.records import Candidate, Mention, Unit
 from bioelx_bench_sapbert.building import embed_names, encoding_identity
 from bioelx_bench_sapbert.collapse import Collapse
@@ -28,7 +28,7 @@ SPARE: Final = 64
 """Vectors kept beyond four times k, so that several names of one concept and near ties have room."""
 
 
-class DenseRetriever:
+class DenseRetriever(BaseRetriever):
     """Finds concepts whose names' vectors have the greatest product with the mention's."""
 
     def __init__(self, options: DenseOptions, environment: Environment) -> None:
@@ -66,7 +66,7 @@ class DenseRetriever:
 
         return Encoder.load(self.files, self.environment, self.options)
 
-    @property
+    @cached_property
     def model_revision(self) -> str:
         """The model's commit on the Hub, or the hash of its files."""
         return self.files.revision
@@ -80,7 +80,7 @@ class DenseRetriever:
         return identity
 
     def index(self, kb: KnowledgeBase, folder: Path) -> None:
-        """Group the names by string and encode the strings (see `Retriever.index`)."""
+        """Group the names by string and encode the strings (see `BaseRetriever.index`)."""
         strings = name_strings(kb, self.options.lowercase != "none")
         strings.save(folder)
         embeddings = self._embed(kb, strings)
@@ -103,7 +103,7 @@ class DenseRetriever:
         return embed_names(kb, strings, self.options, self.files, self.dtype, self.environment)
 
     def search(self, mentions: Sequence[Mention], k: int, unit: Unit = "concept") -> list[list[Candidate]]:
-        """Find candidates (see `Retriever.search`)."""
+        """Find candidates (see `BaseRetriever.search`)."""
         if self._kb is None or self._strings is None or self._embeddings is None:
             raise BenchError("search was called before open")
         if not mentions or k < 1:
@@ -150,8 +150,9 @@ class DenseRetriever:
         """The string of a mention that is encoded."""
         return mention.text.lower() if self.options.lowercase == "both" else mention.text
 
-    def notes(self) -> Mapping[str, Any]:
+    def notes(self) -> Notes:
         """What the result records: engine, exactness, precision and memory repairs."""
+        counts: dict[str, int] = {}
         notes: dict[str, Any] = {"model": self.files.reference, "model_revision": self.files.revision}
         if different := unlike_training(self.options, self.files):
             notes["options_unlike_training"] = different
@@ -168,13 +169,9 @@ class DenseRetriever:
             notes |= self._ivf.notes()
         elif self._exact is not None:
             report = self._exact.report
-            notes |= {
-                "engine": self._exact.name,
-                "device": str(self._exact.device),
-                "queries_searched": report.queries,
-                "queries_searched_again_in_fp32": report.again,
-            }
-        return notes
+            notes |= {"engine": self._exact.name, "device": str(self._exact.device)}
+            counts = {"queries_searched": report.queries, "queries_searched_again_in_fp32": report.again}
+        return Notes(counts=counts, facts=notes)
 
     def close(self) -> None:
         """Release the model and the vectors."""

@@ -14,11 +14,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bioelx_bench.base import Environment
 from bioelx_bench.cache import Cache
 from bioelx_bench.errors import BenchError
 from bioelx_bench.files import write_json
 from bioelx_bench.progress import Progress, Task
-from bioelx_bench.protocols import Environment
 from bioelx_bench_sapbert.embeddings import Texts, encode_chunks, read_logs, rows_of_chunk
 from bioelx_bench_sapbert.encoding import Encoder
 from bioelx_bench_sapbert.locating import ModelFiles
@@ -82,7 +82,7 @@ def encode_in_processes(
             f"one of {processes} encoding processes failed",
             where=folder / "processes.log",
             why="\n".join(tail),
-            mend="run again to continue, with -R processes=1 if it happens again",
+            hint="run again to continue, with -R processes=1 if it happens again",
         )
     for name in ("job.json", "processes.log"):
         (folder / name).unlink()

@@ -14,9 +14,9 @@ from bioelx_bench_offline.encoder import model_folder
 from bioelx_bench_sapbert.embeddings import CHUNK, Embeddings, Manifest
 from bioelx_bench_sapbert.statistics import mean_direction, measure
 
+from bioelx_bench.base import Environment
 from bioelx_bench.cache import Cache, default_cache_folder
 from bioelx_bench.progress import Progress
-from bioelx_bench.protocols import Environment
 
 PIECES = 6000
 

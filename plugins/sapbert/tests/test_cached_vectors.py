@@ -27,9 +27,9 @@ from dense_helpers import make_environment, tiny_encoder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bioelx_bench.base import Environment
 from bioelx_bench.errors import BenchError
 from bioelx_bench.kb.store import KnowledgeBase
-from bioelx_bench.protocols import Environment
 from bioelx_bench.testing.data import make_knowledge_base
 
 CHUNK = 64

@@ -15,8 +15,8 @@ from bioelx_bench_sapbert.options import SapBertOptions, SapBertXOptions
 from bioelx_bench_sapbert.retriever import DenseRetriever
 from dense_helpers import make_environment, tiny_encoder
 
+from bioelx_bench.base import Environment
 from bioelx_bench.errors import DataError
-from bioelx_bench.protocols import Environment
 
 TRAINED = {"pooling": "mean", "lowercase": True, "max_length": 30, "prefix": "query: "}
 
@@ -79,9 +79,9 @@ def test_the_run_records_and_is_identified_by_what_the_model_asks_for(
         component = resolve_retriever(
             load_plugins(), Config(defaults(), {}), "sapbert-x", [f"model={folder}", *pairs]
         )
-        settled = component.settled(component.make(environment))
-        assert settled.describe()["options"]["lowercase"] == "both"
-        assert "lowercase" not in settled.describe()["options_given"]
-        identities.append(settled.identity())
+        with_effective_options = component.with_effective_options(component.make(environment))
+        assert with_effective_options.describe()["options"]["lowercase"] == "both"
+        assert "lowercase" not in with_effective_options.describe()["options_given"]
+        identities.append(with_effective_options.identity())
     assert identities[0] == identities[1]
     assert identities[0] != component.identity()

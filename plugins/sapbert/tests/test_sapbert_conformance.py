@@ -12,7 +12,7 @@ from bioelx_bench_sapbert.options import SapBertOptions, SapBertXOptions
 from bioelx_bench_sapbert.retriever import DenseRetriever
 from dense_helpers import tiny_encoder
 
-from bioelx_bench.protocols import Environment
+from bioelx_bench.base import Environment
 from bioelx_bench.records import Unit
 from bioelx_bench.testing import RetrieverConformance
 

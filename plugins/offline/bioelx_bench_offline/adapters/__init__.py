@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bioelx_bench.base import Environment
 from bioelx_bench.errors import MissingError
-from bioelx_bench.protocols import Environment
 
 
 def sapbert_x_mini(_environment: Environment) -> Path:
@@ -19,6 +19,6 @@ def sapbert_x_mini(_environment: Environment) -> Path:
         raise MissingError(
             "this installation lacks the embedded adapter",
             where=folder,
-            mend="pip install --force-reinstall bioelx-bench-offline, or -R model=offline:e5-small -R pooling=mean",
+            hint="pip install --force-reinstall bioelx-bench-offline, or -R model=offline:e5-small -R pooling=mean",
         )
     return folder

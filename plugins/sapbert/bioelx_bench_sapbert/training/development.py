@@ -74,7 +74,7 @@ def read_queries(path: Path, kb: KnowledgeBase) -> list[Query]:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         cuis, bars, mention = line.partition("||")
         if not bars or not mention.strip():
-            raise DataError("the line is not CUI||mention", where=at(path, number), mend="mend the line")
+            raise DataError("the line is not CUI||mention", where=at(path, number), hint="hint the line")
         rows = [row for cui in cuis.split("|") if (row := kb.concept_row(cui)) is not None]
         if rows:
             found.append(Query(mention.split("||")[0], path.stem, tuple(rows)))
@@ -83,7 +83,7 @@ def read_queries(path: Path, kb: KnowledgeBase) -> list[Query]:
             "no mention of the development file has a concept of the knowledge base",
             where=path,
             why="nothing could be found right, whatever the model",
-            mend="give a file whose CUIs are in the knowledge base",
+            hint="give a file whose CUIs are in the knowledge base",
         )
     return found
 

@@ -188,7 +188,7 @@ def load_base(reference: str, folder: Path | None, *, offline: bool) -> tuple[nn
             f"the model {reference} cannot be loaded",
             where=source,
             why=str(error).splitlines()[0],
-            mend="give a Hugging Face model folder, an id on the Hub, or offline:e5-small",
+            hint="give a Hugging Face model folder, an id on the Hub, or offline:e5-small",
         ) from error
     return model, tokenizer
 

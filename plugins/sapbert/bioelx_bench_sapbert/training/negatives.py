@@ -242,7 +242,7 @@ def searched_names(kb: KnowledgeBase, settings: TrainingSettings) -> npt.NDArray
             f"there are {size} names to find {settings.hard_negatives:g} hard negatives among",
             where=f"--set hard_negatives={settings.hard_negatives:g}",
             why="the negatives of a pair are different names",
-            mend="ask for fewer, raise negative_pool, or give more negative_languages",
+            hint="ask for fewer, raise negative_pool, or give more negative_languages",
         )
     return searched
 

@@ -67,7 +67,7 @@ def language_codes(
                 f"{did_you_mean(language, known)}",
                 where=f"--set {setting}={','.join(languages)}",
                 why=f"its languages are {', '.join(sorted(known))}",
-                mend="bioelx-bench kb add-aliases adds names of further languages",
+                hint="bioelx-bench kb add-aliases adds names of further languages",
             )
     return np.array([known.index(x) for x in languages] if languages else range(len(known)), dtype=np.int16)
 
@@ -214,14 +214,14 @@ def write_pairs(kb: KnowledgeBase, rules: PairRules, path: Path) -> npt.NDArray[
                 where=kb.folder,
                 why="a pair is two different names of one concept; no concept has two in "
                 + (", ".join(rules.languages) or "any language"),
-                mend="bioelx-bench kb add-aliases adds names",
+                hint="bioelx-bench kb add-aliases adds names",
             )
         if len(concepts) < 2:
             raise DataError(
                 f"all pairs are of one concept ({kb.concept_id(concepts.pop())})",
                 where=kb.folder,
                 why="without a second concept there is no negative to learn from",
-                mend="train on a knowledge base with more concepts",
+                hint="train on a knowledge base with more concepts",
             )
     pairs: npt.NDArray[np.int32] = np.load(path, mmap_mode="r", allow_pickle=False)
     return pairs

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import torch
 
+from bioelx_bench.base import Environment
 from bioelx_bench.errors import DataError, MissingError, UsageError
 from bioelx_bench.kb.store import KnowledgeBase
-from bioelx_bench.protocols import Environment
 from bioelx_bench_sapbert.training.development import DevelopmentSet, held_out_mask, make_development_set
 from bioelx_bench_sapbert.training.encoder import (
     NameEncoder,
@@ -124,7 +124,7 @@ def check_pivot(settings: TrainingSettings, crossing: Any) -> None:
             f"no pair joins a name in the language {' or '.join(settings.pivot)} to one in another",
             where=f"--set pivot={','.join(settings.pivot)}",
             why="no concept has names in such a language and in another of those trained on",
-            mend="choose another pivot, or add its language to languages",
+            hint="choose another pivot, or add its language to languages",
         )
 
 
@@ -140,7 +140,7 @@ def check_compiler(device: torch.device, settings: TrainingSettings) -> None:
             "there is no C++ compiler",
             where="--set compile=true",
             why=f"torch.compile needs one on a CPU; looked for {', '.join(candidates)}",
-            mend="install g++, or leave compile out: training is slower, and the same otherwise",
+            hint="install g++, or leave compile out: training is slower, and the same otherwise",
         )
 
 
@@ -156,7 +156,7 @@ def check_length(model: Any, tokenizer: Any, settings: TrainingSettings) -> None
         raise UsageError(
             f"the model takes {longest} tokens at most",
             where=f"--set max_length={settings.max_length}",
-            mend=f"--set max_length={longest}; names of a knowledge base rarely have more than 25",
+            hint=f"--set max_length={longest}; names of a knowledge base rarely have more than 25",
         )
 
 

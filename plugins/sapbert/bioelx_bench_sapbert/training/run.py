@@ -18,11 +18,11 @@ import torch.distributed as dist
 from transformers import PrinterCallback, TrainerCallback
 
 from bioelx_bench.aliases.seen import write_seen
+from bioelx_bench.base import Environment
 from bioelx_bench.errors import BenchError, DataError, MissingError, UsageError
 from bioelx_bench.files import hash_file, hash_json, write_json
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.models import resolve_model
-from bioelx_bench.protocols import Environment
 from bioelx_bench_sapbert.locating import ENCODING_FILE
 from bioelx_bench_sapbert.training.adapter import extract_adapter
 from bioelx_bench_sapbert.training.batches import PairCollator, PairDataset
@@ -160,7 +160,7 @@ def check_output(output: Path, record: dict[str, Any]) -> dict[str, Any] | None:
         return None
     if output.is_file():
         raise UsageError(
-            f"{output} is a file", where=f"--output {output}", mend="name a folder, which need not be there"
+            f"{output} is a file", where=f"--output {output}", hint="name a folder, which need not be there"
         )
     found = read_record(output)
     if found.get("id") == record["id"]:
@@ -172,7 +172,7 @@ def check_output(output: Path, record: dict[str, Any]) -> dict[str, Any] | None:
         why=f"it holds a training run that differs in {', '.join(changed)}"
         if found
         else "it holds other files",
-        mend="choose another folder, or remove that one",
+        hint="choose another folder, or remove that one",
     )
 
 

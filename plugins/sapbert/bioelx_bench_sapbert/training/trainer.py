@@ -76,7 +76,7 @@ class PairTrainer(Trainer):
             f"the loss became {loss} at step {self.state.global_step + 1}",
             where=path,
             why="the batch is saved there; a learning rate that is too high is the usual cause",
-            mend="lower it (--set learning_rate=...), add --set warmup_steps=... or --set precision=fp32, and "
+            hint="lower it (--set learning_rate=...), add --set warmup_steps=... or --set precision=fp32, and "
             "train into a new folder",
         )
 

@@ -17,9 +17,9 @@ from bioelx_bench_sapbert.training.run import TrainingRequest
 from bioelx_bench_sapbert.training.settings import TrainingSettings
 from safetensors.torch import load_file
 
+from bioelx_bench.base import Environment
 from bioelx_bench.cache import Cache
 from bioelx_bench.kb.store import KnowledgeBase
-from bioelx_bench.protocols import Environment
 
 SETTINGS: dict[str, Any] = {
     "pooling": "mean",

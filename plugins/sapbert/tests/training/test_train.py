@@ -16,10 +16,10 @@ from run_samples import losses, request, start_training, stop_after_checkpoint, 
 from safetensors.torch import load_file
 
 from bioelx_bench.aliases.seen import read_seen
+from bioelx_bench.base import Environment
 from bioelx_bench.cache import Cache
 from bioelx_bench.errors import BenchError, DataError, MissingError, UsageError
 from bioelx_bench.kb.store import KnowledgeBase
-from bioelx_bench.protocols import Environment
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from pathlib import Path
 from bioelx_bench_sapbert.training.run import TrainingRequest, train
 from bioelx_bench_sapbert.training.settings import TrainingSettings
 
+from bioelx_bench.base import Environment
 from bioelx_bench.cache import Cache
 from bioelx_bench.kb.store import KnowledgeBase
-from bioelx_bench.protocols import Environment
 
 given = json.loads(Path(sys.argv[1]).read_text())
 train(
