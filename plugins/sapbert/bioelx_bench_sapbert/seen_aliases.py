@@ -2,7 +2,7 @@
 
 A model folder that training made holds `seen_aliases.npy`: sorted unique uint64 values, each the first eight
 bytes (little-endian) of the BLAKE2b hash, with a digest of eight bytes, of the UTF-8 text normalised by
-`bioelx_bench.scoring.surface.normalise` (NFKC, case folded, runs of spaces as one). Two different texts share a
+`canonical` (NFKC, case folded, runs of spaces as one). Two different texts share a
 value with probability 2^-64, so with 10 million aliases and 10,000 mentions a mention is wrongly called seen with
 probability below 1e-8.
 """
@@ -10,6 +10,7 @@ probability below 1e-8.
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -19,14 +20,18 @@ import numpy.typing as npt
 
 from bioelx_bench.errors import DataError
 from bioelx_bench.files import atomic_path
-from bioelx_bench.scoring.surface import normalise
 
 FILE_NAME: Final = "seen_aliases.npy"
 
 
+def canonical(text: str) -> str:
+    """The form that is hashed. Files of models that are out depend on it, so it never changes."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
 def hash_alias(text: str) -> int:
     """The 64-bit value of a name."""
-    return int.from_bytes(hashlib.blake2b(normalise(text).encode(), digest_size=8).digest(), "little")
+    return int.from_bytes(hashlib.blake2b(canonical(text).encode(), digest_size=8).digest(), "little")
 
 
 def write_seen(texts: Iterable[str], folder: Path) -> int:
