@@ -39,5 +39,5 @@ class GoldConcepts:
 
     def _successors(self, concept: str) -> tuple[str, ...]:
         if concept not in self._current:
-            self._current[concept] = self._kb.map_retired(concept)
+            self._current[concept] = self._kb.resolve_gold(concept)
         return self._current[concept]
