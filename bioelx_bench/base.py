@@ -229,8 +229,8 @@ class BaseDataset(ABC):
     def mentions(self) -> Iterator[LabelledMention]:
         """Every mention once, in upstream order."""
 
-    def place(self, number: int) -> str | None:  # noqa: ARG002
-        """Where the mention of this number (from 0) stands in its file, for errors; None if it cannot tell."""
+    def place(self, identifier: str) -> str | None:  # noqa: ARG002
+        """Where in its file a mention id stands a second time, for the error; None if the reader cannot tell."""
         return None
 
 

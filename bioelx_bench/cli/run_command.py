@@ -128,7 +128,7 @@ def run_all(session: Session, request: RunRequest, output: Path, *, dry_run: boo
     import dataclasses
 
     from bioelx_bench.cli.tables import show_missing, show_result
-    from bioelx_bench.datasets.survey import at_hand
+    from bioelx_bench.datasets.availability import first_available
     from bioelx_bench.errors import MissingError
     from bioelx_bench.runs.request import plan_run
 
@@ -138,7 +138,7 @@ def run_all(session: Session, request: RunRequest, output: Path, *, dry_run: boo
         spec = declared.spec
         if not spec.benchmark:
             continue
-        part, lack = at_hand(declared, data_root=request.data_root, environment=session.environment())
+        part, lack = first_available(declared, data_root=request.data_root, environment=session.environment())
         if lack is not None:
             missing[f"{spec.name}@{spec.revisions[0]}"] = lack
         if part is None:

@@ -17,7 +17,7 @@ from bioelx_bench.scoring.protocols import ScoringProtocol, find_protocol
 if TYPE_CHECKING:
     from bioelx_bench.base import BaseRanker, BaseRetriever, Environment
     from bioelx_bench.config import Config
-    from bioelx_bench.datasets.prepare import PreparedSubset
+    from bioelx_bench.datasets.prepared import PreparedSubset
     from bioelx_bench.kb.store import KnowledgeBase
     from bioelx_bench.plugins import Plugins
 
@@ -91,6 +91,7 @@ def plan_run(request: RunRequest, plugins: Plugins, config: Config) -> Plan:
         MissingError: A plugin that is needed is broken.
     """
     from bioelx_bench.datasets.prepare import parse_dataset_name
+    from bioelx_bench.datasets.samples import find_revision
 
     preset_name = request.preset or config.get("preset")
     preset: PresetSpec | None = plugins.get("presets", preset_name).spec if preset_name else None
@@ -113,11 +114,11 @@ def plan_run(request: RunRequest, plugins: Plugins, config: Config) -> Plan:
     check_fit(retriever, ranker, protocol, k, rerank_depth if ranker else None)
     for metric in request.metrics:
         plugins.get("metrics", metric)
-    revision = chosen(revision, spec.revisions, f"revision of {name}", "--dataset NAME@REVISION")
+    found = find_revision(spec, revision)
     return Plan(
         dataset=name,
-        revision=revision,
-        split=chosen(request.split, spec.splits_of(revision), f"split of {name}@{revision}", "--split"),
+        revision=found.name,
+        split=chosen(request.split, spec.splits_of(found.upstream), f"split of {name}@{found.name}", "--split"),
         subsets=chosen_subsets(request.subsets, spec),
         kb=request.kb or config.get("kb"),
         retriever=retriever,
