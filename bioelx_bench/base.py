@@ -205,8 +205,8 @@ class BaseDataset(ABC):
 
     A declaration's factory is `factory(request: DatasetRequest) -> BaseDataset`. It finds its files (or raises
     `MissingError` saying how to get them) and verifies their hashes there, before iteration. Gold ids are given as
-    the file writes them: the harness takes prefixes off, splits joined ids and leaves out mentions without any, in one
-    way for all datasets.
+    the file writes them: the harness takes prefixes off, splits joined ids and leaves out mentions without any, in
+    one way for all datasets.
 
     Attributes:
         sources: sha256 of each source file that is read, by its upstream path. Identifies the data.

@@ -199,7 +199,8 @@ def load_plugins(files: Sequence[Path] = (), disable: str | None = None) -> Plug
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
     plugins = Plugins(manager)
-    add(plugins, CORE, "bioelx-bench", installed_version("bioelx-bench"), partial(importlib.import_module, "bioelx_bench.builtin"))
+    core = partial(importlib.import_module, "bioelx_bench.builtin")
+    add(plugins, CORE, "bioelx-bench", installed_version("bioelx-bench"), core)
     points = sorted(entry_points(group=PROJECT), key=lambda p: (p.name, p.value))
     names = Counter(point.name for point in points)
     for point in points:

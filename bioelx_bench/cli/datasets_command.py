@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from bioelx_bench.datasets.prepared import PreparedSubset
 
 NameArgument = Annotated[
-    str, typer.Argument(metavar="NAME[@REVISION]", help="A dataset, such as xl-bel@v0.0 or xl-bel@sample-500.")
+    str,
+    typer.Argument(metavar="NAME[@REVISION]", help="A dataset, such as xl-bel@v0.0 or xl-bel@sample-500."),
 ]
 SubsetOption = Annotated[
     str | None, typer.Option("--subset", help="Subsets with commas between; default all.")
@@ -71,8 +72,7 @@ def list_datasets(context: typer.Context, data_root: RootOption = None) -> None:
                     "reason": part.reason,
                     "hint": part.hint,
                     "sources": [
-                        dataclasses.asdict(source)
-                        for source in sources_of(spec, part.revision, part.split)
+                        dataclasses.asdict(source) for source in sources_of(spec, part.revision, part.split)
                     ],
                 }
                 for part in availability(declared, data_root=root, environment=session.environment())
@@ -270,8 +270,8 @@ def prepared(
     pairs: list[str] | None,
 ) -> list[PreparedSubset]:
     """Prepare the subsets asked for; where files are missing, name the revisions that are available."""
-    from bioelx_bench.datasets.prepare import prepare_subset
     from bioelx_bench.datasets.availability import availability
+    from bioelx_bench.datasets.prepare import prepare_subset
 
     declared, revision = find(session, name)
     root = root_of(session, data_root)

@@ -55,8 +55,8 @@ def availability(
 ) -> list[Availability]:
     """Every revision and split of a dataset, and whether it is available; nothing is downloaded.
 
-    A revision is judged by the dataset's first subset. A dataset of the user's own files that was given no options has
-    none.
+    A revision is judged by the dataset's first subset. A dataset of the user's own files that was given no options
+    has none.
     """
     if needs_options(declared) and not options:
         return []

@@ -12,9 +12,8 @@ from typing import Any, Final
 from pydantic import Field
 
 from bioelx_bench.base import BaseDataset, DatasetRequest
-from bioelx_bench.datasets.corpus_folder import corpus_files
+from bioelx_bench.datasets.corpus_folder import corpus_files, corpus_rows
 from bioelx_bench.datasets.offsets import CHARACTERS, Offsets, recognise_unit
-from bioelx_bench.datasets.rows import read_rows
 from bioelx_bench.datasets.sources import remembered_hash
 from bioelx_bench.datasets.text import unique
 from bioelx_bench.declarations import DatasetSpec
@@ -77,14 +76,14 @@ class Entity:
 class BigBio(BaseDataset):
     """Reads a corpus; see `bioelx_bench.base.BaseDataset`.
 
-    Entities with the same spans and ids are one mention with the types of all, since some corpora repeat an entity for
-    each semantic type. Lists of structs and structs of lists are read alike.
+    Entities with the same spans and ids are one mention with the types of all, since some corpora repeat an entity
+    for each semantic type. Lists of structs and structs of lists are read alike.
 
     Oddities: `merged` (such repetitions), `occurrences_split` (the entity lists several occurrences of one string:
-    each is a mention), `discontinuous`, `pieces_reordered` (pieces of a discontinuous mention that stand in another order
-    in the text), `offsets_in_bytes` and `offsets_in_utf16` (converted), `offset_mismatch` (the offsets do not give
-    the text: the mention has no position), `same_span`. Counts: `without_gold` (entities without an id, or without
-    one of the database), `documents_without_mention`.
+    each is a mention), `discontinuous`, `pieces_reordered` (pieces of a discontinuous mention that stand in another
+    order in the text), `offsets_in_bytes` and `offsets_in_utf16` (converted), `offset_mismatch` (the offsets do not
+    give the text: the mention has no position), `same_span`. Counts: `without_gold` (entities without an id, or
+    without one of the database), `documents_without_mention`.
     """
 
     def __init__(self, request: DatasetRequest) -> None:
@@ -109,7 +108,7 @@ class BigBio(BaseDataset):
     def with_places(self) -> Iterator[tuple[LabelledMention, str]]:
         """Every mention, and where its document stands."""
         for path in self.files.values():
-            for place, row in read_rows(path):
+            for place, row in corpus_rows(path):
                 for mention in self.document(row, place):
                     yield mention, place
 
@@ -217,9 +216,7 @@ def read_entity(given: Any, database: str, place: str) -> Entity:
         if not texts or not all(isinstance(text, str) for text in [*texts, *types]):
             raise TypeError("text and type must be text or lists of texts")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            "an entity is not in the schema bigbio_kb", where=place, why=repr(error)
-        ) from error
+        raise DataError("an entity is not in the schema bigbio_kb", where=place, why=repr(error)) from error
     named = [id_text(name, one) for name, one in ids if one is not None and database in {"", name}]
     return Entity(tuple(texts), offsets, unique([one for one in named if one]), tuple(types))
 

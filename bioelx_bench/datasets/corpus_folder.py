@@ -1,15 +1,15 @@
-"""The data files of a corpus: one file, a folder, what `save_to_disk` wrote, or a repository of the Hub."""
+"""The data files of a corpus and their rows: one file, a folder, what `save_to_disk` wrote, or a Hub repository."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bioelx_bench.base import DatasetRequest
-from bioelx_bench.datasets.rows import ending
-from bioelx_bench.errors import BenchError, MissingError
+from bioelx_bench.errors import BenchError, DataError, MissingError
+from bioelx_bench.io.tables import kind_of, open_table
 
 SUFFIXES: Final = frozenset((".jsonl", ".json", ".ndjson", ".parquet", ".arrow"))
 METADATA: Final = frozenset(("dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json"))
@@ -55,7 +55,7 @@ def data_files(folder: Path, given: str) -> list[Path]:
         file
         for file in folder.rglob("*")
         if file.is_file()
-        and ending(file) in SUFFIXES
+        and kind_of(file) in SUFFIXES
         and file.name not in METADATA
         and not file.name.startswith("cache-")
         and not any(part.startswith(".") for part in file.relative_to(folder).parts)
@@ -84,7 +84,8 @@ def from_hub(repository: str, revision: str, request: DatasetRequest) -> Path:
                 revision=revision,
                 cache_dir=request.cache.root / "hub",
                 local_files_only=request.offline,
-                allow_patterns=[pattern for end in SUFFIXES for pattern in (f"**/*{end}*", f"*{end}*")] + ["*.py"],
+                allow_patterns=[pattern for end in SUFFIXES for pattern in (f"**/*{end}*", f"*{end}*")]
+                + ["*.py"],
             )
         )
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
@@ -112,3 +113,38 @@ def of_split(files: list[Path], folder: Path, request: DatasetRequest) -> list[P
             hint="name a file by its split, or give --split all",
         )
     return chosen
+
+
+def corpus_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of a data file with their places.
+
+    Raises:
+        DataError: It is not in its format; the error names the line or row.
+    """
+    if kind_of(path) == ".arrow":
+        yield from arrow_rows(path)
+        return
+    file = open_table(path, where=f"-D path={path}")
+    for number, row in file.rows():
+        yield file.place(number), row
+
+
+def arrow_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of an Arrow stream, as `datasets` writes it, or of an Arrow file."""
+    import pyarrow as pa
+
+    try:
+        with pa.memory_map(str(path)) as file:
+            magic = file.read(6)
+            file.seek(0)
+            reader = pa.ipc.open_file(file) if magic == b"ARROW1" else pa.ipc.open_stream(file)
+            batches = (
+                map(reader.get_batch, range(reader.num_record_batches)) if magic == b"ARROW1" else reader
+            )
+            number = 0
+            for batch in batches:
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"{path} row {number}", row
+    except (pa.ArrowException, OSError) as error:
+        raise DataError("the file is not Arrow", where=path, why=str(error)) from error

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, islice
-from typing import Any, Final
+from typing import Final
 
 from bioelx_bench.base import BaseDataset
 from bioelx_bench.datasets.prepared import PreparedSubset
@@ -21,8 +21,8 @@ RECOGNISED_FROM: Final = 1000
 class GoldReader:
     """Normalises the gold of a dataset's mentions, counting by kind.
 
-    Each mention's `oddities` gets what `schemes.normalise_ids` counted in it, and `several_gold` where several ids are
-    left. A mention without any id is left out and counted as `without_gold`.
+    Each mention's `oddities` gets what `schemes.normalise_ids` counted in it, and `several_gold` where several ids
+    are left. A mention without any id is left out and counted as `without_gold`.
 
     Args:
         dataset: Gives the mentions, the scheme (recognised from the first mentions where it is empty) and the counts.
@@ -41,24 +41,32 @@ class GoldReader:
     def __iter__(self) -> Iterator[LabelledMention]:
         for mention in self._mentions:
             counts: Counter[str] = Counter()
-            gold = normalise_ids(mention.gold, self.scheme, counts)
+            gold = normalise_ids(one_value(mention.gold), self.scheme, counts)
             if not gold:
                 self._counts["without_gold"] += 1
                 continue
+            counts.pop("ids_joined", None)  # `several_gold` says it
             odd = [*mention.oddities, *(kind for kind, number in counts.items() if number)]
             odd += ["several_gold"] * (len(gold) > 1)
             if gold != mention.gold or odd:
-                mention = replace(mention, gold=gold, oddities=tuple(odd))  # noqa: PLW2901
+                mention = replace(mention, gold=gold, oddities=tuple(odd))
             yield mention
 
 
-def recognise(golds: Iterable[Sequence[Any]]) -> str:
+def one_value(gold: Sequence[str]) -> str | Sequence[str]:
+    """The text of a single id, which may itself be a list written as text; else the ids."""
+    return gold[0] if len(gold) == 1 else gold
+
+
+def recognise(golds: Iterable[Sequence[str]]) -> str:
     """Name of the scheme of which most ids are; `any` where none of them is of a known scheme."""
     votes: Counter[str] = Counter()
     known = [scheme for scheme in SCHEMES.values() if not scheme.opaque]
     for gold in golds:
         for scheme in known:
-            votes[scheme.name] += any(scheme.matches(i) for i in normalise_ids(gold, scheme, Counter()))
+            votes[scheme.name] += any(
+                scheme.matches(i) for i in normalise_ids(one_value(gold), scheme, Counter())
+            )
     best = max(known, key=lambda scheme: votes[scheme.name])  # the first of equals, in the order of `SCHEMES`
     return best.name if votes[best.name] else ANY
 
@@ -101,7 +109,7 @@ def check_gold(
         raise UsageError(
             f"no gold id of {first.name}@{first.revision} is of the knowledge base's scheme {scheme.name!r}",
             where="--kb",
-            why=f"the data's ids are of the scheme {first.id_scheme!r}, such as {example}: every mention would be a miss",
+            why=f"the data's ids are of the scheme {first.id_scheme!r}, such as {example}: all would be misses",
             hint=f"choose a knowledge base with {first.id_scheme} ids, or map them with a crosswalk",
         )
     return foreign

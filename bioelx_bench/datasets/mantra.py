@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from bioelx_bench.base import BaseDataset, DatasetRequest
-from bioelx_bench.datasets.archives import ZipReader
 from bioelx_bench.datasets.brat import Entity, parse_brat
 from bioelx_bench.datasets.sources import locate, on_github
-from bioelx_bench.datasets.text import decode
 from bioelx_bench.declarations import CardText, DatasetSpec, Source
 from bioelx_bench.errors import DataError
+from bioelx_bench.io.archives import ZipReader
+from bioelx_bench.io.text import decode
 from bioelx_bench.records import Document, LabelledMention
 
 FOLDERS: Final[Mapping[str, str]] = {
@@ -51,7 +51,8 @@ MENTIONS: Final[Mapping[str, Mapping[str, int]]] = {
 CITATION: Final = """
 @article{kors2015multilingual,
   title = {A multilingual gold-standard corpus for biomedical concept recognition: the Mantra GSC},
-  author = {Kors, Jan A and Clematide, Simon and Akhondi, Saber A and van Mulligen, Erik M and Rebholz-Schuhmann, Dietrich},
+  author = {Kors, Jan A and Clematide, Simon and Akhondi, Saber A and van Mulligen, Erik M and
+            Rebholz-Schuhmann, Dietrich},
   journal = {Journal of the American Medical Informatics Association}, year = {2015}
 }"""
 

@@ -8,15 +8,16 @@ Revisions: `full` and `st21pv` are the two upstream corpora, split by upstream's
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from bioelx_bench.base import BaseDataset, DatasetRequest
-from bioelx_bench.datasets.archives import read_maybe_gzip
 from bioelx_bench.datasets.pubtator import Abstract, parse_pubtator, with_overlaps
 from bioelx_bench.datasets.sources import locate, on_github
-from bioelx_bench.datasets.text import decode, numbered_lines
 from bioelx_bench.datasets.token_lines import parse_token_lines
 from bioelx_bench.declarations import CardText, DatasetSpec, Source
+from bioelx_bench.io.archives import open_bytes
+from bioelx_bench.io.text import decode, numbered_lines
 from bioelx_bench.records import Document, LabelledMention
 
 NAME: Final = "medmentions"
@@ -122,8 +123,9 @@ def load(request: DatasetRequest) -> BaseDataset:
 class PubTator(BaseDataset):
     """Reads one split of a PubTator corpus; see `bioelx_bench.base.BaseDataset`.
 
-    Oddities: `type_unknown` (the concept was not in UMLS 2017AA Active: `UnknownType`), `same_span` (an earlier mention
-    of the document has the same span), `overlapping` (it shares characters with one before, nested ones included).
+    Oddities: `type_unknown` (the concept was not in UMLS 2017AA Active: `UnknownType`), `same_span` (an earlier
+    mention of the document has the same span), `overlapping` (it shares characters with one before, nested ones
+    included).
     Counts: `documents_missing` (PMIDs of the split that the file does not hold), `documents_without_mention`.
     """
 
@@ -142,7 +144,7 @@ class PubTator(BaseDataset):
         """Every annotation of the split's documents, in the order of the file."""
         where = str(self.corpus)
         found = 0
-        for abstract in parse_pubtator(decode(read_maybe_gzip(self.corpus), where), where):
+        for abstract in parse_pubtator(read_text(self.corpus), where):
             if self.pmids is None or abstract.id in self.pmids:
                 found += 1
                 yield from self.document(abstract)
@@ -164,6 +166,12 @@ class PubTator(BaseDataset):
                 semantic_types=annotation.types,
                 oddities=tuple(odd),
             )
+
+
+def read_text(path: Path) -> str:
+    """A file's text, decompressed where it is packed."""
+    with open_bytes(path) as stream:
+        return decode(stream.read(), str(path))
 
 
 class TokenLines(BaseDataset):

@@ -103,8 +103,6 @@ def recognise_unit(
     return best
 
 
-def agreeing(
-    reading: Offsets, mentions: Sequence[tuple[Sequence[tuple[int, int]], Sequence[str]]]
-) -> int:
+def agreeing(reading: Offsets, mentions: Sequence[tuple[Sequence[tuple[int, int]], Sequence[str]]]) -> int:
     """How many mentions' offsets give their text."""
     return sum(reading.agree(offsets, texts) is not None for offsets, texts in mentions)

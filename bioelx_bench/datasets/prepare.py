@@ -176,8 +176,8 @@ def cache_key(declared: RegisteredSpec, request: DatasetRequest, loader: BaseDat
 def code_hash(factory: Any) -> str:
     """Hash of the source files that decide how upstream files become rows.
 
-    They are the module that holds the factory, all modules of this package, and that of the id schemes. So a changed parser never
-    meets a table that its former version made, and nobody needs to remember to raise a number.
+    They are the module that holds the factory, all modules of this package, and that of the id schemes. So a changed
+    parser never meets a table that its former version made, and nobody needs to remember to raise a number.
     """
     files = {*Path(__file__).parent.glob("*.py"), Path(schemes.__file__)}
     if source := inspect.getsourcefile(inspect.unwrap(factory)):

@@ -1,9 +1,9 @@
 """The PubTator format: a title line, an abstract line, mention lines, then a blank line.
 
-They are `ID|t|title` and `ID|a|abstract`. Mention lines are `ID start end text type concept`, offsets counted in title +
-one space + abstract; BC5CDR adds a seventh field with the single mentions of a composite one, and lines
-`ID relation concept concept` for relations, which are skipped. Sources: the README of MedMentions; the BioCreative V CDR
-corpus (Li et al., Database 2016).
+They are `ID|t|title` and `ID|a|abstract`. Mention lines are `ID start end text type concept`, offsets counted in
+title + one space + abstract; BC5CDR adds a seventh field with the single mentions of a composite one, and lines
+`ID relation concept concept` for relations, which are skipped. Sources: the README of MedMentions; the BioCreative V
+CDR corpus (Li et al., Database 2016).
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bioelx_bench.datasets.text import numbered_lines
+from bioelx_bench.datasets.offsets import CHARACTERS, Offsets, recognise_unit
 from bioelx_bench.errors import DataError, at
+from bioelx_bench.io.text import numbered_lines
 from bioelx_bench.records import Span
 
 TEXT_LINE: Final = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
@@ -34,14 +35,26 @@ class Annotation:
         types: Semantic types, between commas in the file.
         concept: The concept id as written, such as `C0010674`, `UMLS:C0010674` or `D003924|D008881`; empty if the
             line gives none.
-        line: Line number.
+        oddities: What was odd in its offsets.
     """
 
     spans: tuple[Span, ...]
     text: str
     types: tuple[str, ...]
     concept: str
-    line: int
+    oddities: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MentionLine:
+    """The fields of a mention line, as they are written."""
+
+    number: int
+    start: int
+    end: int
+    text: str
+    types: str
+    concept: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +71,9 @@ class Parser:
 
     Args:
         where: The file's path, for errors.
-        strict: Whether a document that comes twice, wrong offsets, a missing concept and a line of a relation are errors. If
-            not, they are counted: `documents_repeated` (read once), `relations`; a mention with wrong offsets has
-            no span.
+        strict: Whether a document that comes twice, wrong offsets, a missing concept and a line of a relation are
+            errors. If not, they are counted: `documents_repeated` (read once), `relations`; offsets of bytes or
+            UTF-16 units are converted, and a mention with wrong ones has no span.
 
     Attributes:
         counts: What was skipped.
@@ -105,12 +118,15 @@ class Parser:
             raise DataError(
                 f"title {identifier!r} and abstract {second!r} differ", where=at(self.where, block[1][0])
             )
+        lines = (self.mention_line(number, line, identifier) for number, line in block[2:])
+        found = [line for line in lines if line is not None]
+        pairs = [(((line.start, line.end),), (line.text,)) for line in found]
         text = f"{title} {abstract}"
-        found = (self.annotation(number, line, identifier, text) for number, line in block[2:])
-        return Abstract(identifier, text, tuple(one for one in found if one is not None))
+        offsets = Offsets([(text, 0)], CHARACTERS) if self.strict else recognise_unit([(text, 0)], pairs)
+        return Abstract(identifier, text, tuple(self.annotation(line, offsets) for line in found))
 
-    def annotation(self, number: int, line: str, identifier: str, text: str) -> Annotation | None:
-        """Parse a mention line and check it against the text; None for a relation."""
+    def mention_line(self, number: int, line: str, identifier: str) -> MentionLine | None:
+        """Take a mention line apart; None for a relation."""
         place = at(self.where, number)
         fields = line.split("\t")
         if fields[0] != identifier and len(fields) >= RELATION_FIELDS:
@@ -124,24 +140,29 @@ class Parser:
         concept = fields[5].strip() if len(fields) > MENTION_FIELDS[0] else ""
         if self.strict and not concept:
             raise malformed(line, "a concept in the sixth field", place)
-        spans = self.position(Span(int(fields[1]), int(fields[2])), fields[3], text, place)
-        types = tuple(kind for kind in fields[4].split(",") if kind)
-        return Annotation(spans, fields[3], types, concept, number)
+        return MentionLine(number, int(fields[1]), int(fields[2]), fields[3], fields[4], concept)
 
-    def position(self, span: Span, surface: str, text: str, place: str) -> tuple[Span, ...]:
-        """The span, if it gives the mention; none if it does not and that is no error."""
-        inside = span.start < span.end <= len(text)
-        if inside and text[span.start : span.end] == surface:
-            return (span,)
+    def annotation(self, line: MentionLine, offsets: Offsets) -> Annotation:
+        """A mention line checked against the text.
+
+        Raises:
+            DataError: The offsets do not give the mention, and that is an error.
+        """
+        types = tuple(kind for kind in line.types.split(",") if kind)
+        span = offsets.span(line.start, line.end)
+        if span is not None and offsets.text[span.start : span.end] == line.text:
+            odd = () if offsets.unit == CHARACTERS else (f"offsets_in_{offsets.unit}",)
+            return Annotation((span,), line.text, types, line.concept, odd)
         if not self.strict:
-            return ()
-        if not inside:
+            return Annotation((), line.text, types, line.concept, ("offset_mismatch",))
+        place = at(self.where, line.number)
+        if span is None:
             raise DataError(
-                f"the offsets {span.start} {span.end} do not lie in the text of {len(text)} characters",
+                f"the offsets {line.start} {line.end} do not lie in the text of {len(offsets.text)} characters",
                 where=place,
             )
         raise DataError(
-            f"the offsets give {text[span.start : span.end][:60]!r}, the line says {surface[:60]!r}",
+            f"the offsets give {offsets.text[span.start : span.end][:60]!r}, the line says {line.text[:60]!r}",
             where=place,
             why="a mention with wrong offsets would be marked at the wrong place",
         )
@@ -168,7 +189,8 @@ def with_overlaps(annotations: Iterable[Annotation]) -> Iterator[tuple[Annotatio
     seen: set[tuple[Span, ...]] = set()
     reached = 0
     for annotation in annotations:
-        odd = ["same_span"] * (bool(annotation.spans) and annotation.spans in seen)
+        odd = list(annotation.oddities)
+        odd += ["same_span"] * (bool(annotation.spans) and annotation.spans in seen)
         for span in annotation.spans:
             odd += ["overlapping"] * (span.start < reached)
             reached = max(reached, span.end)

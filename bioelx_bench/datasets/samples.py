@@ -1,9 +1,10 @@
 """Revisions as a user names them: an upstream revision, or a fixed sample of one.
 
 `xl-bel@v1.0-sample-500-seed-1` is 500 mentions of the revision `v1.0`, drawn with the seed 1. The draw is stratified:
-every subset of the dataset gives the same number (the size divided by the number of subsets, rounded up; a smaller subset
-gives all it has), so `--subset de` gives the German part of the same sample. The mentions with the smallest hash of seed
-and id are taken, in upstream order, so a sample of 500 is part of the sample of 1,000 with the same seed.
+every subset of the dataset gives the same number (the size divided by the number of subsets, rounded up; a smaller
+subset gives all it has), so `--subset de` gives the German part of the same sample. The mentions with the smallest
+hash of seed and id are taken, in upstream order, so a sample of 500 is part of the sample of 1,000 with the same
+seed.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@
 | `gold` | list of string | concept ids that count as right |
 | `semantic_types` | list of string | semantic types (TUIs) the dataset annotates |
 | `language` | string | ISO 639-1 code |
-| `oddities` | list of string | what was odd in the row and how it was read, such as `offset_repaired`; results count them |
+| `oddities` | list of string | what was odd in the row and how it was read, such as `offset_repaired` |
 
 `oddities` is no part of the content's hash: how a row was read shows in the other columns.
 """
@@ -19,6 +19,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from bioelx_bench.records import Document, LabelledMention, Span
@@ -123,6 +124,4 @@ def spans_of(column: pa.ListArray) -> list[tuple[Span, ...]]:
     found = [Span(start, end) for start, end in zip(starts, ends, strict=True)]
     offsets = column.offsets.to_pylist()
     first = offsets[0] if offsets else 0
-    return [
-        tuple(found[start - first : end - first]) for start, end in zip(offsets, offsets[1:], strict=False)
-    ]
+    return [tuple(found[start - first : end - first]) for start, end in pairwise(offsets)]

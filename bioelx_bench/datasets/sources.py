@@ -16,10 +16,10 @@ from typing import Final
 
 from bioelx_bench.base import DatasetRequest
 from bioelx_bench.cache import Cache
-from bioelx_bench.datasets.text import refuse_html
 from bioelx_bench.declarations import DatasetSpec, Source
 from bioelx_bench.errors import DataError, MissingError
 from bioelx_bench.files import hash_file, hash_json, write_json
+from bioelx_bench.io.text import refuse_html
 from bioelx_bench.options import load_object
 
 MEMORISE_FROM: Final = 16 << 20
@@ -161,7 +161,7 @@ def verified(path: Path, source: Source, cache: Cache) -> str:
         found = remembered_hash(path, cache)
     except OSError as error:
         raise MissingError(f"the file cannot be read: {error.strerror}", where=path) from error
-    refuse_html(head, str(path))
+    refuse_html(head.decode("utf-8-sig", errors="replace"), str(path))
     if source.sha256 is not None and found != source.sha256:
         raise DataError(
             "the file is not the upstream one: its sha256 differs",

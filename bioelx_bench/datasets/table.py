@@ -2,8 +2,8 @@
 
 Columns: `mention` and `gold` (or `cui`) are required. `gold` holds one concept id, several joined by `|` or as
 `bioelx_bench.schemes` reads them, or in JSON a list. Optional: `id`, `document_id`, `context`, `start` and `end` (or
-`spans`, a list of `{start, end}`, in text as `0-5;8-12`), `language` (or `lang`), `semantic_types` (as `gold`). A text
-file of `id||mention` lines has no header.
+`spans`, a list of `{start, end}`, in text as `0-5;8-12`), `language` (or `lang`), `semantic_types` (as `gold`). A
+text file of `id||mention` lines has no header.
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ SPEC: Final = DatasetSpec(
 class TableOptions(Options):
     """Options of the dataset `table`."""
 
-    path: str = Field(description="file in CSV, TSV, JSON lines or Parquet, text also compressed, or id||mention lines")
+    path: str = Field(
+        description="file in CSV, TSV, JSON lines or Parquet, text also compressed, or id||mention lines"
+    )
     language: str = Field("en", description="language of rows without one", pattern=r"^[a-z]{2,3}$")
     scheme: str = Field("", description="scheme of the ids, such as umls or mesh; empty recognises it")
 
@@ -75,8 +77,8 @@ class TableOptions(Options):
 class Table(BaseDataset):
     """Reads a user's table; the subset is `all` or a language; see `bioelx_bench.base.BaseDataset`.
 
-    Oddities: `position_found` (the row gives no position and its context holds the mention once), `position_unknown` (it
-    holds it never or several times). Counts: `rows_of_other_languages`.
+    Oddities: `position_found` (the row gives no position and its context holds the mention once), `position_unknown`
+    (it holds it never or several times). Counts: `rows_of_other_languages`.
     """
 
     def __init__(self, request: DatasetRequest) -> None:
@@ -102,7 +104,8 @@ class Table(BaseDataset):
         known = ["all", *sorted(languages)]
         if self.subset not in known:
             raise UsageError(
-                f"the table has no subset {self.subset!r}{did_you_mean(self.subset, known)}", where=self.file.path
+                f"the table has no subset {self.subset!r}{did_you_mean(self.subset, known)}",
+                where=self.file.path,
             )
 
     def place(self, identifier: str) -> str | None:
@@ -221,7 +224,11 @@ def text_of(row: Mapping[str, Any], key: str, place: str) -> str:
     found = row.get(key, "")
     if isinstance(found, float) and found.is_integer():
         found = int(found)
-    if isinstance(found, bool) or not isinstance(found, str | int) or (key == "mention" and not isinstance(found, str)):
+    if (
+        isinstance(found, bool)
+        or not isinstance(found, str | int)
+        or (key == "mention" and not isinstance(found, str))
+    ):
         raise DataError(f"{key!r} must be text, not {type(found).__name__}", where=place)
     return str(found)
 

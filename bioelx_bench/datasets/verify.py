@@ -49,6 +49,9 @@ def verify(prepared: PreparedSubset, spec: DatasetSpec) -> Iterator[Finding]:
 
 
 def slices_to_text(mention: LabelledMention) -> bool:
-    """Whether the spans give the mention's string, white space aside; true for mentions without a position."""
-    text = " ".join(mention.document.text[span.start : span.end] for span in mention.spans)
-    return not mention.spans or text.split() == mention.text.split()
+    """Whether the spans give the mention's string, white space and, of several spans, order aside.
+
+    True for mentions without a position.
+    """
+    words = " ".join(mention.document.text[span.start : span.end] for span in mention.spans).split()
+    return not mention.spans or sorted(words) == sorted(mention.text.split())

@@ -12,20 +12,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from bioelx_bench.base import BaseDataset, DatasetRequest
-from bioelx_bench.datasets.archives import blocks_maybe_gzip
 from bioelx_bench.datasets.context import cut_window
-from bioelx_bench.datasets.json_documents import json_documents
 from bioelx_bench.datasets.sources import locate, on_github
-from bioelx_bench.datasets.text import decode, numbered_lines, split_fields, unique
+from bioelx_bench.datasets.text import split_fields, unique
 from bioelx_bench.declarations import CardText, DatasetSpec, Source
 from bioelx_bench.errors import DataError, at
+from bioelx_bench.io.json_documents import json_documents
+from bioelx_bench.io.text import decode, numbered_lines, open_text
 from bioelx_bench.records import Document, LabelledMention, Span
 
 NAME: Final = "wikimed-de"
 ZENODO: Final = "https://doi.org/10.5281/zenodo.8188966"
 LICENCE: Final = "CC-BY-SA (text of Wikipedia); see Zenodo for the annotations"
 PERMEDIQ: Final = ("PERMEDIQ/German-Bio-Entity-Linking", "aca0f944822f83089e6e59c4bcea7d08ac14ed47")
-ARTICLES_LIMIT: Final = 16 << 30
+TEXT_BLOCK: Final = 1 << 20
 NONE: Final = "None"
 """What upstream writes for a missing value."""
 
@@ -79,8 +79,8 @@ SPEC: Final = DatasetSpec(
         context="A window of 1,000 characters of the article; none in `queries`.",
         citation="""
 @inproceedings{wang2023wikimedde,
-  title = {WikiMed-DE: Constructing a Silver-Standard Dataset for German Biomedical Entity Linking using Wikipedia and Wikidata},
-  author = {Wang, Yi and Dima, Corina and Staab, Steffen},
+  title = {WikiMed-DE: Constructing a Silver-Standard Dataset for German Biomedical Entity Linking using Wikipedia and
+  Wikidata}, author = {Wang, Yi and Dima, Corina and Staab, Steffen},
   booktitle = {Wikidata Workshop at ISWC}, year = {2023}
 }""",
         attribution="Mention strings: German Wikipedia, CC BY-SA. Identifiers: Wikidata, CC0.",
@@ -116,9 +116,10 @@ def load(request: DatasetRequest) -> BaseDataset:
 class Articles(BaseDataset):
     """Reads a corpus of articles; see `bioelx_bench.base.BaseDataset`.
 
-    A mention is linked if upstream gives it a CUI. Oddities: `offset_repaired` (the offsets give another string, and the
-    mention was found within `REACH` characters), `offset_wrong` (it was not: the mention has no position). Counts:
-    `without_gold` (mentions that are not linked), `documents_without_mention` (articles without a linked mention).
+    A mention is linked if upstream gives it a CUI. Oddities: `offset_repaired` (the offsets give another string, and
+    the mention was found within `REACH` characters), `offset_wrong` (it was not: the mention has no position).
+    Counts: `without_gold` (mentions that are not linked), `documents_without_mention` (articles without a linked
+    mention).
     """
 
     def __init__(self, request: DatasetRequest) -> None:
@@ -130,9 +131,10 @@ class Articles(BaseDataset):
 
     def mentions(self) -> Iterator[LabelledMention]:
         """Linked mentions, in the order of the file."""
-        blocks = blocks_maybe_gzip(self.path, ARTICLES_LIMIT)
-        for line, article in json_documents(blocks, str(self.path)):
-            yield from self.article(article, at(self.path, line))
+        with open_text(self.path) as stream:
+            blocks = iter(lambda: stream.read(TEXT_BLOCK), "")
+            for line, article in json_documents(blocks, str(self.path)):
+                yield from self.article(article, at(self.path, line))
 
     def article(self, article: Any, place: str) -> Iterator[LabelledMention]:
         """The linked mentions of one article."""

@@ -19,9 +19,10 @@ from typing import Final
 
 from bioelx_bench.base import BaseDataset, DatasetRequest
 from bioelx_bench.datasets.sources import on_github
-from bioelx_bench.datasets.text import decode, numbered_lines, split_fields
+from bioelx_bench.datasets.text import split_fields
 from bioelx_bench.declarations import CardText, DatasetSpec, Source
 from bioelx_bench.errors import DataError, at
+from bioelx_bench.io.text import decode, numbered_lines
 from bioelx_bench.records import Document, LabelledMention, Span
 
 LANGUAGES: Final = ("en", "es", "de", "fi", "ru", "tr", "ko", "zh", "ja", "th")
@@ -117,9 +118,9 @@ class XlBel(BaseDataset):
 
     A file under `<data root>/xl_bel/` is read in place of the shipped one, and must have the same bytes.
 
-    Oddities: `empty_span` (nothing between the marks; the mention is put there), `irregular_spaces` (runs of spaces in
-    the context made single, and taken off its ends; the mention is untouched), `duplicate` (an earlier row is equal),
-    `repeated_query` (an earlier row has this gold and mention).
+    Oddities: `empty_span` (nothing between the marks; the mention is put there), `irregular_spaces` (runs of spaces
+    in the context made single, and taken off its ends; the mention is untouched), `duplicate` (an earlier row is
+    equal), `repeated_query` (an earlier row has this gold and mention).
     """
 
     def __init__(self, request: DatasetRequest) -> None:
@@ -140,7 +141,7 @@ class XlBel(BaseDataset):
         for number, line in numbered_lines(self.text):
             gold, text, *rest = split_fields(line, self.fields, at(self.where, number))
             marked = rest[0] if rest else ""
-            odd = []
+            odd: list[str] = []
             context, span = self.find_mention(text, marked, number, odd) if self.with_context else ("", None)
             identifier = f"xl-bel/{self.language}/{number - 1:04d}"
             document = Document(identifier, context, self.language)
