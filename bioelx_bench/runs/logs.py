@@ -1,9 +1,9 @@
 """The append-only logs of a run: candidates by batch, rankings one by one.
 
-Both are JSON lines. A line of `candidates.jsonl` holds a mention's candidates in three columns, best first; after each
-batch stands a line that closes it. A line of `rankings.jsonl` holds the same candidates in the ranker's order, with the
-retriever's raw scores and the ranker's evidence apart, so that mixing them is a later step. Whatever has its default is
-left out of a line.
+Both are JSON lines. A line of `candidates.jsonl` holds a mention's candidates in three columns, best first; after
+each batch stands a line that closes it. A line of `rankings.jsonl` holds the same candidates in the ranker's order,
+with the retriever's raw scores and the ranker's evidence apart, so that mixing them is a later step. Whatever has its
+default is left out of a line.
 """
 
 from __future__ import annotations
@@ -231,6 +231,8 @@ def ranking_record(ranking: Ranking) -> dict[str, Any]:
         record["fallbacks"] = dict(ranking.fallbacks)
     if ranking.nil:
         record["nil"] = True
+    if ranking.error:
+        record["error"] = ranking.error
     if usage.calls or usage.prompt_tokens or usage.completion_tokens or usage.cost_usd:
         record["usage"] = [usage.calls, usage.prompt_tokens, usage.completion_tokens, usage.cost_usd]
     return record

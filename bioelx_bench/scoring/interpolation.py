@@ -32,7 +32,7 @@ class ScoreScale:
     spread: float
 
 
-def score_scale(blocks: Iterable[Sequence[float]]) -> ScoreScale:
+def score_scale(blocks: Iterable[Sequence[float] | Floats]) -> ScoreScale:
     """The scale of a run from the scores of its lists, read once.
 
     Means and squares are merged block by block (Chan, Golub and LeVeque 1983), so that large scores lose nothing.
@@ -69,9 +69,9 @@ def mix(
 ) -> Floats:
     """Mixed scores of candidates whose lists lie one after the other.
 
-    A candidate without evidence in a list that has some stands at the mean of its list's evidence: what the ranker did
-    not say speaks neither for nor against it, and the retriever decides how it stands to the others. A list without
-    any evidence keeps the retriever's scores.
+    A candidate without evidence in a list that has some stands at the mean of its list's evidence: what the ranker
+    did not say speaks neither for nor against it, and the retriever decides how it stands to the others. A list
+    without any evidence keeps the retriever's scores.
 
     Args:
         scores: The retriever's raw scores, shape (candidates,).
@@ -91,7 +91,9 @@ def mix(
     return np.where(counts[owners] > 0, mixed, centred)
 
 
-def order(mixed: Floats, places: npt.NDArray[np.int64], owners: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def order(
+    mixed: Floats, places: npt.NDArray[np.int64], owners: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
     """Indices of candidates, list by list, best first; equal scores stand in the retriever's order.
 
     Args:

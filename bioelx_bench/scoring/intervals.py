@@ -22,7 +22,7 @@ Clusters = npt.NDArray[np.int64]
 
 def cluster_sums(values: Floats, clusters: Clusters, count: int) -> Floats:
     """Sums of the values of each cluster, shape (count,)."""
-    return np.bincount(clusters, weights=values, minlength=count)
+    return np.bincount(clusters, weights=values, minlength=count).astype(np.float64)
 
 
 def scrambled(values: Floats) -> npt.NDArray[np.uint64]:
@@ -81,7 +81,8 @@ def interval(replicates: Floats, level: float = 0.95) -> tuple[float, float] | N
 
 def ratio(sums: Floats, sizes: Floats) -> Floats:
     """Means from sums and sizes, NaN over no mentions."""
-    return np.divide(sums, sizes, out=np.full(sums.shape, np.nan), where=sizes > 0)
+    means: Floats = np.divide(sums, sizes, out=np.full(sums.shape, np.nan), where=sizes > 0)
+    return means
 
 
 def paired_p_value(differences: Floats, clusters: Clusters, seed: int, draws: int = PERMUTATIONS) -> float:

@@ -25,7 +25,8 @@ def spread(starts: Ints, lengths: Ints) -> Ints:
     """The indices `starts[i], starts[i] + 1, ...` of each piece, one piece after the other."""
     ends = np.cumsum(lengths)
     total = int(ends[-1]) if len(ends) else 0
-    return np.arange(total) + np.repeat(starts - (ends - lengths), lengths)
+    indices: Ints = np.arange(total) + np.repeat(starts - (ends - lengths), lengths)
+    return indices
 
 
 def gold_ranks(codes: Ints, offsets: Ints, gold: Ints, lists: Ints) -> Ranks:

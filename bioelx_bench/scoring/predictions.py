@@ -52,8 +52,8 @@ SCHEMA: Final = pa.schema(
         ("evidence", pa.float64()),
     ]
 )
-"""Columns. Ranks are null for no hit; those of `ranking` also where nothing ranked. `retrieved` is the retriever's first
-concept and `predicted` that of the last stage (of the first part, where the protocol splits), null for none;
+"""Columns. Ranks are null for no hit; those of `ranking` also where nothing ranked. `retrieved` is the retriever's
+first concept and `predicted` that of the last stage (of the first part, where the protocol splits), null for none;
 `retrieval_score` is the retriever's score of the predicted concept, `ranking_score` its mixed score, `evidence` the
 ranker's. `trained` is null where the retriever cannot tell."""
 
@@ -199,7 +199,9 @@ def read_outcomes(
     try:
         file = parquet.ParquetFile(path)
         if file.schema_arrow != SCHEMA:
-            raise DataError("the predictions have other columns", where=path, hint="repeat the run with --fresh")
+            raise DataError(
+                "the predictions have other columns", where=path, hint="repeat the run with --fresh"
+            )
         groups: dict[str, list[int]] = {name: [] for name in subsets}
         for number in range(file.num_row_groups):
             name = file.read_row_group(number, columns=["subset"]).column(0)[0].as_py()
@@ -215,7 +217,13 @@ def read_outcomes(
 
 
 def read_outcome(
-    file: parquet.ParquetFile, name: str, groups: list[int], flags: Sequence[str], *, ranked: bool, lists: Lists
+    file: parquet.ParquetFile,
+    name: str,
+    groups: list[int],
+    flags: Sequence[str],
+    *,
+    ranked: bool,
+    lists: Lists,
 ) -> SubsetOutcome:
     """The outcome of one subset from its row groups."""
     wanted = [name for name in SCHEMA.names if name not in LARGE]

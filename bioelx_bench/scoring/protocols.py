@@ -23,7 +23,7 @@ class ScoringProtocol:
         unit: What takes a place in the candidate list: a distinct concept or a name row.
         match: `any`: one gold concept suffices; `all`: all must be among the first k.
         split: Whether a mention is split on `+` and `|` into parts that must all hit.
-        split_gold: Whether `+` and `|` stand between gold ids of which any counts, as SapBERT's evaluation reads them.
+        split_gold: Whether `+` and `|` stand between gold ids of which any counts, as in SapBERT's evaluation.
         nil: What becomes of mentions whose gold is in no knowledge base: `count` keeps them in the denominator
             as misses, `skip` leaves them out of it (coverage is reported either way).
         retired: `map`: a gold concept that the knowledge base's release retired counts as its successors (where

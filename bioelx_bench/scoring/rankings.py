@@ -6,7 +6,6 @@ import mmap
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Final
 
 import numpy as np

@@ -121,7 +121,7 @@ def score_run(run: ScoringInput) -> Scored:
 
 
 def write_predictions(run: ScoringInput, reordering: Reordering | None) -> dict[str, int]:
-    """Join mentions and logs, one row a mention; gives the number of mentions of each subset whose gold was mapped."""
+    """Join mentions and logs, one row a mention; gives how many mentions of each subset had their gold mapped."""
     texts = (mention.text for _, mentions in run.subsets for mention in mentions)
     surfaces = find_surfaces(run.kb, texts, run.progress)
     joiner = Joiner(

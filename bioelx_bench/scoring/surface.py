@@ -21,7 +21,7 @@ Keys = npt.NDArray[np.int64]
 
 
 def normalise(text: str) -> str:
-    """The form in which surfaces are compared: NFKC, case-folded, invisible characters gone, runs of spaces as one."""
+    """The form in which surfaces are compared: NFKC, case-folded, nothing invisible, runs of spaces as one."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", INVISIBLE.sub("", text))
     return " ".join(text.casefold().split())
