@@ -61,7 +61,7 @@ def test_units_are_read_with_all_they_hold(make_request, tmp_path, write_zip):
         ({f"{UNIT}.txt": TEXT}, "no annotation file"),
         ({"readme.md": "x"}, "no German emea units"),
         ({f"{UNIT}.txt": TEXT, f"{UNIT}.ann": "T1\tC0000001 0 999\tx"}, "do not lie in the text"),
-        ({f"{UNIT}.txt": b"\xff\xfe", f"{UNIT}.ann": ""}, "not UTF-"),
+        ({f"{UNIT}.txt": b"\xe4hnlich", f"{UNIT}.ann": ""}, "not UTF-"),
         ({f"{UNIT}.txt": TEXT, f"{UNIT}.ann": "", "../x.txt": ""}, "outside the archive"),
     ],
 )
