@@ -26,7 +26,8 @@ def test_plugin(
     ] = None,
     data_root: Annotated[Path | None, typer.Option(help="Folder with the files of a dataset.")] = None,
     tolerance: Annotated[
-        float, typer.Option(help="How much a retriever's score may differ between batches; 1e-5 suits fp32 models.")
+        float,
+        typer.Option(help="How much a retriever's score may differ between batches; 1e-5 suits fp32 models."),
     ] = 0.0,
 ) -> None:
     """Run the conformance kit on a plugin's components. Exit code 1 if a check fails."""

@@ -53,7 +53,9 @@ def conformance_classes(request: KitRequest) -> dict[str, type]:
     if request.plugin not in known:
         broken = next((b.reason for b in plugins.broken if b.name == request.plugin), None)
         raise UsageError(
-            f"there is no plugin {request.plugin!r}" if broken is None else f"{request.plugin!r} cannot be loaded",
+            f"there is no plugin {request.plugin!r}"
+            if broken is None
+            else f"{request.plugin!r} cannot be loaded",
             why=broken,
             hint=f"bioelx-bench plugins shows them: {', '.join(known)}; --plugin FILE loads one in a file",
         )
@@ -76,7 +78,10 @@ def conformance_classes(request: KitRequest) -> dict[str, type]:
 def declared_by(plugins: Plugins, plugin: str) -> str:
     """What a plugin declares, for messages."""
     return ", ".join(
-        f"{kind} {d.spec.name}" for kind in plugins.declared for d in plugins.all(kind) if d.plugin.name == plugin
+        f"{kind} {d.spec.name}"
+        for kind in plugins.declared
+        for d in plugins.all(kind)
+        if d.plugin.name == plugin
     )
 
 
@@ -207,10 +212,19 @@ def run_kit(classes: Mapping[str, type], workplace: Path, extra: Sequence[object
     module = workplace / "test_conformance.py"
     module.write_text('"""Filled by bioelx-bench plugins test."""\n', encoding="utf-8")
     report = KitReport(classes)
-    arguments = [str(module), f"--rootdir={workplace}", "-c", str(workplace / "none.ini"), "-q", "--no-header"]
+    arguments = [str(module), f"--rootdir={workplace}", "-c", str(workplace / "none.ini")]
     (workplace / "none.ini").write_text("[pytest]\n", encoding="utf-8")
     pytest.main(
-        [*arguments, "-p", "no:cacheprovider", "-p", "no:terminal", "-p", "no:xdist", "--import-mode=importlib"],
+        [
+            *arguments,
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:terminal",
+            "-p",
+            "no:xdist",
+            "--import-mode=importlib",
+        ],
         plugins=[report, *extra],
     )
     return report
@@ -224,7 +238,9 @@ class KitReport:
     """
 
     def __init__(self, classes: Mapping[str, type]) -> None:
-        self.classes = {f"Test_{re.sub(r'[^a-z0-9]', '_', name)}": (name, kit) for name, kit in classes.items()}
+        self.classes = {
+            f"Test_{re.sub(r'[^a-z0-9]', '_', name)}": (name, kit) for name, kit in classes.items()
+        }
         self.checks: list[tuple[str, str, str, str]] = []
 
     def pytest_pycollect_makemodule(self, module_path: Path, parent: Any) -> Any:
@@ -268,4 +284,4 @@ def reason_of(report: Any) -> str:
     if report.outcome == "skipped":
         return str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else str(report.longrepr)
     crash = getattr(report.longrepr, "reprcrash", None)
-    return str(getattr(crash, "message", "") or report.longrepr)
+    return str(getattr(crash, "message", "") or report.longrepr).removeprefix("Failed: ")
