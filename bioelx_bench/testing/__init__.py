@@ -9,6 +9,7 @@ Example:
             return MyRetriever(MyOptions(), environment)
 """
 
+from bioelx_bench.testing.alias_sources import AliasSourceConformance
 from bioelx_bench.testing.commands import CommandConformance
 from bioelx_bench.testing.component import expect
 from bioelx_bench.testing.data import make_knowledge_base, make_mention
@@ -19,6 +20,7 @@ from bioelx_bench.testing.rankers import RankerConformance
 from bioelx_bench.testing.retrievers import RetrieverConformance
 
 __all__ = [
+    "AliasSourceConformance",
     "CommandConformance",
     "DatasetConformance",
     "KnowledgeBaseConformance",

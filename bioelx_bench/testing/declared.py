@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from bioelx_bench.base import BaseRanker, BaseRetriever, DatasetRequest, Environment
+from bioelx_bench.base import BaseAliasSource, BaseRanker, BaseRetriever, DatasetRequest, Environment
 from bioelx_bench.declarations import RankerFamilySpec
 from bioelx_bench.errors import UsageError
 from bioelx_bench.options import load_object, validate_options
 from bioelx_bench.plugins import Plugins, RegisteredSpec, load_plugins
+from bioelx_bench.testing.alias_sources import AliasSourceConformance
 from bioelx_bench.testing.commands import CommandConformance
 from bioelx_bench.testing.datasets import DatasetConformance
 from bioelx_bench.testing.knowledge_bases import KnowledgeBaseConformance
@@ -162,6 +163,20 @@ def knowledge_base_kit(registered: RegisteredSpec, request: KitRequest) -> type:
     return Kit
 
 
+def alias_source_kit(registered: RegisteredSpec, request: KitRequest) -> type:
+    """The conformance class of a declared source of aliases."""
+
+    class Kit(AliasSourceConformance):
+        plugin_files = request.files
+
+        @classmethod
+        def make_source(cls, environment: Environment) -> BaseAliasSource:
+            made: BaseAliasSource = component_of(registered, request, environment)
+            return made
+
+    return Kit
+
+
 def metric_kit(registered: RegisteredSpec, request: KitRequest) -> type:
     """The conformance class of a declared metric."""
 
@@ -193,6 +208,7 @@ KITS: Final[Mapping[str, tuple[str, Callable[[RegisteredSpec, KitRequest], type]
     "rankers": ("ranker", ranker_kit),
     "datasets": ("dataset", dataset_kit),
     "knowledge_bases": ("knowledge base", knowledge_base_kit),
+    "alias_sources": ("alias source", alias_source_kit),
     "metrics": ("metric", metric_kit),
     "commands": ("command", command_kit),
 }
