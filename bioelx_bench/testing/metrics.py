@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -67,9 +67,9 @@ class MetricConformance(ComponentConformance):
     def values(self, ranks: Sequence[Sequence[int]]) -> Mapping[str, npt.NDArray[np.float64]]:
         """The metric's values, checked for their form."""
         hits = make_hits(ranks)
-        before = [a.copy() for a in (hits.ranks, hits.gold_ranks, hits.gold_offsets)]
+        before: list[npt.NDArray[Any]] = [hits.ranks.copy(), hits.gold_ranks.copy(), hits.gold_offsets.copy()]
         values = self.make_metric()(hits)
-        after = [hits.ranks, hits.gold_ranks, hits.gold_offsets]
+        after: list[npt.NDArray[Any]] = [hits.ranks, hits.gold_ranks, hits.gold_offsets]
         same = all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
         expect(same, "the metric changes the arrays that it is given", "other metrics see them too")
         expect(
