@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def ordered(scores: Any, evidence: Any, offsets: Any, how: Interpolation) -> lis
     places = np.arange(len(scores)) - offsets[:-1][owners]
     mixed = mix(scores, evidence, offsets, score_scale([scores]), how)
     chosen = order(mixed, places, owners)
-    return [places[chosen[a:b]].tolist() for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    return [places[chosen[a:b]].tolist() for a, b in pairwise(offsets)]
 
 
 @given(runs())
@@ -46,7 +47,7 @@ def test_weight_0_keeps_the_retriever_s_order(run: Any) -> None:
 
 @given(runs())
 def test_weight_1_takes_the_evidence_alone_and_ties_in_the_retriever_s_order(run: Any) -> None:
-    scores, evidence, offsets = run
+    _, evidence, offsets = run
     for found, a, b in zip(ordered(*run, Interpolation(1.0)), offsets[:-1], offsets[1:], strict=True):
         said = evidence[a:b]
         if np.isnan(said).all():
@@ -78,7 +79,7 @@ def test_temperature_divides_the_evidence(run: Any, weight: float, temperature: 
 
 @given(runs(), st.floats(0, 1))
 def test_a_list_without_evidence_keeps_its_order_whatever_the_weight(run: Any, weight: float) -> None:
-    scores, evidence, offsets = run
+    scores, _, offsets = run
     for found in ordered(scores, np.full(len(scores), np.nan), offsets, Interpolation(weight)):
         assert found == list(range(len(found)))
 
@@ -87,7 +88,7 @@ def test_a_list_without_evidence_keeps_its_order_whatever_the_weight(run: Any, w
 def test_missing_evidence_stands_at_the_mean_of_its_list(run: Any, weight: float) -> None:
     scores, evidence, offsets = run
     filled = evidence.copy()
-    for a, b in zip(offsets[:-1], offsets[1:], strict=True):
+    for a, b in pairwise(offsets):
         known = evidence[a:b][~np.isnan(evidence[a:b])]
         if len(known):
             filled[a:b] = np.where(np.isnan(evidence[a:b]), known.mean(), evidence[a:b])
