@@ -101,6 +101,8 @@ def mentions_of(batch: pa.RecordBatch, document: Document | None = None) -> Iter
     """
     import pyarrow.compute as pc
 
+    if not batch.num_rows:
+        return
     columns = {name: batch.column(name) for name in COLUMNS}
     contexts, ids = columns["context"], columns["document_id"]
     repeats = pc.and_(pc.equal(contexts[1:], contexts[:-1]), pc.equal(ids[1:], ids[:-1])).to_pylist()
@@ -109,7 +111,7 @@ def mentions_of(batch: pa.RecordBatch, document: Document | None = None) -> Iter
     for number, (identifier, text, language, gold, types, odd, repeated) in enumerate(
         zip(*lists.values(), columns["oddities"].to_pylist(), [False, *repeats], strict=True)
     ):
-        if not repeated or document is None:
+        if not repeated or document is None or document.language != language:
             found = Document(ids[number].as_py(), contexts[number].as_py(), language)
             document = document if document == found else found
         yield LabelledMention(

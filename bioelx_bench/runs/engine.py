@@ -22,7 +22,7 @@ from typing import Any, Final
 from filelock import FileLock, Timeout
 
 from bioelx_bench.base import BaseRanker, BaseRetriever, Notes
-from bioelx_bench.datasets.prepare import PreparedSubset
+from bioelx_bench.datasets.prepared import PreparedSubset
 from bioelx_bench.errors import BenchError, DataError
 from bioelx_bench.files import JsonLines, hash_json, write_json
 from bioelx_bench.records import LabelledMention, Mention
@@ -305,9 +305,7 @@ class RunExecution:
                     "scores": {name: row.model_dump(mode="json") for name, row in scored.scores.items()},
                     "usage": scored.usage.model_dump(mode="json"),
                     "notes": {
-                        "data": {
-                            s.subset: dict(s.counts) for s in self.loaded.subsets if self.run.limit is None
-                        },
+                        "data": {s.subset: s.counts_of(self.run.limit) for s in self.loaded.subsets},
                         "retriever": {**notes.facts, **notes.counts},
                         "gold_mapped": scored.gold_mapped,
                     },

@@ -72,7 +72,12 @@ def test_list_tells_what_is_available(cache, capsys, sample_root):
     assert parts["medmentions@sample:all"]["available"]
     assert not parts["medmentions@full:test"]["available"]
     assert "medmentions/upstream/full/data" in parts["medmentions@full:test"]["hint"]
-    assert [d["name"] for d in result["datasets"] if d["own_files"]] == ["bigbio", "brat", "pubtator", "table"]
+    assert [d["name"] for d in result["datasets"] if d["own_files"]] == [
+        "bigbio",
+        "brat",
+        "pubtator",
+        "table",
+    ]
     out, _ = run(["list"], capsys)
     assert "10.5281/zenodo.8188966" in out
 

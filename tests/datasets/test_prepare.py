@@ -5,7 +5,7 @@ import sys
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bioelx_bench import load_dataset
@@ -38,6 +38,7 @@ MENTIONS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(MENTIONS, max_size=8), st.integers(0, 3), st.integers(0, 8))
 def test_rows_and_mentions_are_inverse_in_any_slice(mentions, start, length):
     rows = [row_of(mention) for mention in mentions]

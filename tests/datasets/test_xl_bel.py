@@ -8,8 +8,7 @@ import pytest
 
 from bioelx_bench import load_dataset
 from bioelx_bench.datasets.schema import COLUMNS, row_of
-from bioelx_bench.datasets.xl_bel import SHA256
-from bioelx_bench.datasets.xl_bel import XlBel
+from bioelx_bench.datasets.xl_bel import SHA256, XlBel
 from bioelx_bench.errors import DataError
 
 LANGUAGES = ("en", "es", "de", "fi", "ru", "tr", "ko", "zh", "ja", "th")
