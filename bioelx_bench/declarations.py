@@ -87,7 +87,7 @@ class ConfigurableSpec(Declaration):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AliasSourceSpec(ConfigurableSpec):
-    """A source of aliases. `factory(options, environment)` gives an iterable of `aliases.Alias`."""
+    """A source of aliases. `factory(options, environment)` gives a `base.BaseAliasSource`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
