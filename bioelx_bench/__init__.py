@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bioelx_bench.runs.linking import LinkedMention
     from bioelx_bench.runs.run_config import RunConfig
     from bioelx_bench.runs.run_result import RunResult, load_run, runs
-    from bioelx_bench.scoring.comparison import compare
+    from bioelx_bench.runs.comparing import compare
     from bioelx_bench.workspace import Workspace
 
 __all__ = [
@@ -49,7 +49,7 @@ _HOMES: Final = {
     "RunConfig": "runs.run_config",
     "RunResult": "runs.run_result",
     "Workspace": "workspace",
-    "compare": "scoring.comparison",
+    "compare": "runs.comparing",
     "evaluate": "api",
     "link": "api",
     "load_dataset": "datasets",

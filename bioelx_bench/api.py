@@ -60,7 +60,7 @@ def evaluate(
     outcome = carry_out(workspace, plan)
     for warning in outcome.warnings:
         warnings.warn(warning, stacklevel=2)
-    return outcome.result
+    return outcome.run
 
 
 def plan_call(
@@ -103,7 +103,7 @@ def carry_out(workspace: Workspace, plan: Plan) -> Outcome:
         try:
             return execute(loaded)
         finally:
-            loaded.close()
+            loaded.parts.close()
 
 
 @contextlib.contextmanager

@@ -64,7 +64,10 @@ def defaults() -> dict[str, Setting]:
     cache_origin = (
         f"environment {ENVIRONMENT_VARIABLE}" if os.environ.get(ENVIRONMENT_VARIABLE) else "default"
     )
-    found = {"cache": Setting(str(default_cache_folder()), cache_origin), "offline": Setting(False, "default")}
+    found = {
+        "cache": Setting(str(default_cache_folder()), cache_origin),
+        "offline": Setting(False, "default"),
+    }
     return found | {name: Setting(FIELDS[name].default, "default") for name in file_options()}
 
 
@@ -113,7 +116,9 @@ def merge(path: Path, settings: dict[str, Setting], tables: dict[str, dict[str, 
             kind, purpose = GENERAL_SETTINGS[key]
             if not isinstance(value, kind):
                 wanted = "text" if kind is str else "true or false"
-                raise UsageError(f"{key} must be {wanted}, not {value!r}", where=f"{key} in {path}", why=purpose)
+                raise UsageError(
+                    f"{key} must be {wanted}, not {value!r}", where=f"{key} in {path}", why=purpose
+                )
             if key == "cache" and settings[key].origin.startswith("environment"):
                 continue
             settings[key] = Setting(value, str(path))
@@ -141,5 +146,7 @@ def merge_table(path: Path, kind: str, content: object, tables: dict[str, dict[s
         raise UsageError(f"{kind} must be tables [{kind}.NAME], not {content!r}", where=f"{kind} in {path}")
     for name, options in content.items():
         if not isinstance(options, dict):
-            raise UsageError(f"[{kind}.{name}] must be a table, not {options!r}", where=f"{kind}.{name} in {path}")
+            raise UsageError(
+                f"[{kind}.{name}] must be a table, not {options!r}", where=f"{kind}.{name} in {path}"
+            )
         tables[kind][name] = Setting(options, str(path))

@@ -100,11 +100,15 @@ def user_error(error: Exception) -> BenchError:
     if isinstance(error, UnicodeError):
         return UsageError(
             "a name or text is not valid Unicode",
-            why=f"{error.reason}" if isinstance(error, UnicodeEncodeError | UnicodeDecodeError) else str(error),
+            why=f"{error.reason}"
+            if isinstance(error, UnicodeEncodeError | UnicodeDecodeError)
+            else str(error),
             hint="rename the file, or write the text in UTF-8",
         )
     if isinstance(error, MemoryError):
-        return BenchError("the machine has too little memory for this", hint="lower batch size, k or the limit")
+        return BenchError(
+            "the machine has too little memory for this", hint="lower batch size, k or the limit"
+        )
     return BenchError(
         f"internal error: {type(error).__name__}: {error}",
         why="this is a bug in bioelx-bench or in a plugin, not your mistake",
@@ -144,7 +148,9 @@ def dispatch(session: Session, arguments: list[str]) -> int:
     name, *rest = arguments
     found = session.plugins.get("commands", name)
     for slow in session.plugins.slow(SLOW_IMPORT_SECONDS):
-        session.note(f"the plugin {slow.name} took {slow.seconds:.1f} s to import, which delays every command")
+        session.note(
+            f"the plugin {slow.name} took {slow.seconds:.1f} s to import, which delays every command"
+        )
     app = load_object(found.spec.factory, f"the command {name!r}")()
     if {"--help", "-h"} & set(rest[: rest.index("--")] if "--" in rest else rest):
         return run_command(app, name, rest, session)

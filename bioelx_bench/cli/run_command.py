@@ -78,8 +78,8 @@ def run(ctx: typer.Context, options: dict[str, Any]) -> None:
         session.emit(plan.describe(), lambda console: console.print_json(data=plan.describe()))
         return
     outcome = perform(session, plan)
-    result = outcome.result.result.model_dump(mode="json")
-    session.emit(result, lambda console: show_result(console, outcome.result, computed=outcome.computed))
+    result = outcome.run.result.model_dump(mode="json")
+    session.emit(result, lambda console: show_result(console, outcome))
 
 
 def perform(session: Session, plan: Plan) -> Outcome:
@@ -122,8 +122,8 @@ def run_all(session: Session, layer: Layer) -> None:
         except MissingError as error:
             missing[spec.name] = error
             continue
-        results.append(outcome.result.result.model_dump(mode="json"))
+        results.append(outcome.run.result.model_dump(mode="json"))
         if not session.options.json:
-            show_result(session.console, outcome.result, computed=outcome.computed)
+            show_result(session.console, outcome)
     absent = {name: {"what": e.what, **dict(e.details())} for name, e in missing.items()}
     session.emit({"results": results, "missing": absent}, lambda console: show_missing(console, absent))

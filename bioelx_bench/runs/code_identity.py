@@ -104,7 +104,10 @@ def described_value(value: object) -> tuple[Any, bool]:
         pairs = [(str(key), described_value(item)) for key, item in value.items()]
         return {key: item for key, (item, _) in pairs}, all(known for _, (_, known) in pairs)
     if isinstance(value, list | tuple | set | frozenset):
-        items = [described_value(item) for item in (sorted(value, key=repr) if isinstance(value, set | frozenset) else value)]
+        items = [
+            described_value(item)
+            for item in (sorted(value, key=repr) if isinstance(value, set | frozenset) else value)
+        ]
         return [item for item, _ in items], all(known for _, known in items)
     if hasattr(value, "dtype") and callable(getattr(value, "tobytes", None)):
         content: Callable[[], bytes] = value.tobytes

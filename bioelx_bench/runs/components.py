@@ -186,7 +186,9 @@ def live_component(kind: str, made: Component) -> ResolvedComponent:
     )
 
 
-def declared_component(kind: str, name: str, declared: RegisteredSpec, given: Mapping[str, Any], places: Mapping[str, str]) -> ResolvedComponent:
+def declared_component(
+    kind: str, name: str, declared: RegisteredSpec, given: Mapping[str, Any], places: Mapping[str, str]
+) -> ResolvedComponent:
     """A declared component with validated options.
 
     Raises:

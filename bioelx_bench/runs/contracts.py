@@ -64,7 +64,9 @@ class CandidateChecker:
         lengths = np.fromiter(map(len, lists), np.int64, len(lists))
         if wrong := set(map(type, flat)) - {Candidate}:
             bad = next(i for i, c in enumerate(flat) if type(c) in wrong)
-            raise self._error(mentions, lengths, bad, f"returned a {type(flat[bad]).__name__} in place of a Candidate")
+            raise self._error(
+                mentions, lengths, bad, f"returned a {type(flat[bad]).__name__} in place of a Candidate"
+            )
         scores = self._scores(mentions, lengths, flat)
         self._order(mentions, lengths, scores)
         self._concepts(mentions, lists, lengths, flat)
@@ -82,7 +84,9 @@ class CandidateChecker:
     def _lists(self, mentions: Sequence[Mention], found: object) -> list[list[Candidate]]:
         if not isinstance(found, Sequence) or isinstance(found, str | bytes):
             raise broken_contract(
-                self._origin, "search", f"returned {type(found).__name__}, not a sequence with one list a mention"
+                self._origin,
+                "search",
+                f"returned {type(found).__name__}, not a sequence with one list a mention",
             )
         if len(found) != len(mentions):
             raise broken_contract(
@@ -110,7 +114,9 @@ class CandidateChecker:
         scores = np.asarray(raw, np.float64)
         if not np.isfinite(scores).all():
             bad = int(np.flatnonzero(~np.isfinite(scores))[0])
-            raise self._error(mentions, lengths, bad, f"returned the score {scores[bad]}, which is not finite,")
+            raise self._error(
+                mentions, lengths, bad, f"returned the score {scores[bad]}, which is not finite,"
+            )
         return scores
 
     def _order(
@@ -132,9 +138,13 @@ class CandidateChecker:
         flat: Sequence[Candidate],
     ) -> None:
         pairs = [(c.concept_id, c.name) for c in flat]
-        if any(type(concept) is not str or type(name) is not str for concept, name in set(pairs) - self._right):
+        if any(
+            type(concept) is not str or type(name) is not str for concept, name in set(pairs) - self._right
+        ):
             bad = next(i for i, (a, b) in enumerate(pairs) if type(a) is not str or type(b) is not str)
-            raise self._error(mentions, lengths, bad, f"returned {pairs[bad]!r}: concept id and name must be str,")
+            raise self._error(
+                mentions, lengths, bad, f"returned {pairs[bad]!r}: concept id and name must be str,"
+            )
         if self._unit == "concept":
             for mention, candidates in zip(mentions, lists, strict=True):
                 ids = [c.concept_id for c in candidates]
@@ -190,7 +200,9 @@ def check_unchanged(origin: Origin, method: str, mentions: Sequence[Mention], be
     """
     for mention, now, then in zip(mentions, snapshot(mentions), before, strict=True):
         if now != then:
-            raise broken_contract(origin, method, "changed the mention it was given", str(then[0] or mention.id))
+            raise broken_contract(
+                origin, method, "changed the mention it was given", str(then[0] or mention.id)
+            )
 
 
 def check_ranking(
@@ -204,7 +216,9 @@ def check_ranking(
     """
     if not isinstance(ranking, Ranking):
         which = next(iter(waiting), None)
-        raise broken_contract(origin, "rank", f"returned {type(ranking).__name__} in place of a Ranking", which)
+        raise broken_contract(
+            origin, "rank", f"returned {type(ranking).__name__} in place of a Ranking", which
+        )
     if given is None:
         what = "returned a ranking that was not asked for or came twice"
         raise broken_contract(origin, "rank", what, str(ranking.mention_id))
@@ -227,7 +241,9 @@ def check_ranking(
     evidence = ranking.evidence
     if evidence is not None:
         if len(evidence) != len(ranking.candidates):
-            raise wrong(f"returned {len(evidence)} values of evidence for {len(ranking.candidates)} candidates")
+            raise wrong(
+                f"returned {len(evidence)} values of evidence for {len(ranking.candidates)} candidates"
+            )
         if any(e is not None and not (is_number(type(e)) and math.isfinite(e)) for e in evidence):
             raise wrong("returned evidence that is neither a finite number nor None")
     return Ranking(

@@ -43,12 +43,12 @@ class Outcome:
     """What `execute` gives.
 
     Attributes:
-        result: The finished run.
+        run: The finished run.
         warnings: What went wrong beside the run, such as an event hook that raised.
         computed: False where the finished result was already there.
     """
 
-    result: RunResult
+    run: RunResult
     warnings: list[str] = field(default_factory=list)
     computed: bool = True
 
@@ -169,7 +169,9 @@ class RunExecution:
             candidates.close()
             sessions.close()
         mentions = self.loaded.mentions
-        run = RunResult(self.folder, result, mentions=lambda: dict(mentions.labelled()), kb=self.loaded.parts.kb)
+        run = RunResult(
+            self.folder, result, mentions=lambda: dict(mentions.labelled()), kb=self.loaded.parts.kb
+        )
         return Outcome(run, self.warnings)
 
     def write_manifest(self) -> None:
@@ -247,9 +249,7 @@ class RunExecution:
                 return self.stage_done("retrieve", 0.0, sessions)
             self.warnings += open_index(loaded.parts, fresh=self.fresh)
         origin = loaded.plan.retriever.origin
-        checked = CheckedRetriever(
-            loaded.parts.retriever, origin, loaded.parts.kb, self.run.k, protocol.unit
-        )
+        checked = CheckedRetriever(loaded.parts.retriever, origin, loaded.parts.kb, self.run.k, protocol.unit)
         with self.stage("retrieve", sessions):
             retrieve(checked, loaded.mentions.parts(protocol), total, candidates, self.progress)
         return None

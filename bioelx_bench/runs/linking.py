@@ -61,7 +61,11 @@ class LinkedMention:
             ],
         }
         if self.ranking is not None:
-            found["ranking"] = {"status": self.ranking.status, "nil": self.ranking.nil, "error": self.ranking.error}
+            found["ranking"] = {
+                "status": self.ranking.status,
+                "nil": self.ranking.nil,
+                "error": self.ranking.error,
+            }
         return found
 
     def _repr_html_(self) -> str:
@@ -137,7 +141,9 @@ def link_mentions(plan: Plan, mentions: Sequence[Mention], environment: Environm
     parts = load_components(plan, environment)
     try:
         open_index(parts, fresh=plan.config.fresh)
-        retriever = CheckedRetriever(parts.retriever, plan.retriever.origin, parts.kb, plan.config.k, "concept")
+        retriever = CheckedRetriever(
+            parts.retriever, plan.retriever.origin, parts.kb, plan.config.k, "concept"
+        )
         found: list[list[Candidate]] = []
         for start in range(0, len(mentions), BATCH):
             found += retriever.search(mentions[start : start + BATCH])

@@ -80,7 +80,9 @@ def load_components(plan: Plan, environment: Environment) -> LoadedComponents:
         retriever=retriever,
         retriever_plan=plan.retriever.with_effective_options(retriever),
         ranker=ranker,
-        ranker_plan=None if plan.ranker is None or ranker is None else plan.ranker.with_effective_options(ranker),
+        ranker_plan=None
+        if plan.ranker is None or ranker is None
+        else plan.ranker.with_effective_options(ranker),
         environment=environment,
     )
 
@@ -101,15 +103,15 @@ def load(plan: Plan, environment: Environment) -> LoadedRun:
         retriever=parts.retriever_plan.info(parts.retriever),
         retriever_identity=identity_of(parts.retriever_plan, parts.retriever),
         ranker=ranker_plan.info(ranker) if ranker is not None and ranker_plan is not None else None,
-        ranker_identity=identity_of(ranker_plan, ranker) if ranker is not None and ranker_plan is not None else None,
+        ranker_identity=identity_of(ranker_plan, ranker)
+        if ranker is not None and ranker_plan is not None
+        else None,
         protocol=plan.protocol,
         k=plan.config.k,
         rerank_depth=plan.rerank_depth,
         seed=plan.config.seed,
     )
-    return LoadedRun(
-        plan=plan, run=run, mentions=mentions, parts=parts, seconds=time.monotonic() - start
-    )
+    return LoadedRun(plan=plan, run=run, mentions=mentions, parts=parts, seconds=time.monotonic() - start)
 
 
 def identity_of(component: ResolvedComponent, made: BaseRetriever | BaseRanker) -> dict[str, object]:

@@ -89,7 +89,9 @@ def prepared_mentions(subset: PreparedSubset, limit: int | None) -> SubsetMentio
     )
 
 
-def live_mentions(dataset: BaseDataset | Sequence[LabelledMention], limit: int | None) -> list[SubsetMentions]:
+def live_mentions(
+    dataset: BaseDataset | Sequence[LabelledMention], limit: int | None
+) -> list[SubsetMentions]:
     """The mentions of a live dataset or list, those of each language a subset.
 
     Raises:
@@ -146,9 +148,13 @@ def check_live_mention(mention: object, number: int, seen: set[str]) -> None:
             hint="bioelx_bench.link takes mentions without gold",
         )
     if mention.id in seen:
-        raise DataError(f"the mention id {mention.id!r} comes twice", why="predictions could not be told apart")
+        raise DataError(
+            f"the mention id {mention.id!r} comes twice", why="predictions could not be told apart"
+        )
     if isinstance(mention.gold, str):
-        raise DataError(f"the gold of {mention.id!r} is text, not a tuple of concept ids", hint="write ('C0000001',)")
+        raise DataError(
+            f"the gold of {mention.id!r} is text, not a tuple of concept ids", hint="write ('C0000001',)"
+        )
     seen.add(mention.id)
     length = len(mention.document.text)
     if any(not 0 <= span.start <= span.end <= length for span in mention.spans):

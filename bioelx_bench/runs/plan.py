@@ -108,14 +108,21 @@ PLAIN = tuple(name for name in FIELDS if name not in RESOLVED and not is_runtime
 def file_layers(config: Config) -> list[Layer]:
     """The run options that configuration files give."""
     given = {n: s for n, s in config.settings.items() if n in FIELDS and s.origin != "default"}
-    return [Layer({n: s.value for n, s in given.items()}, {n: f"{n} in {s.origin}" for n, s in given.items()})]
+    return [
+        Layer({n: s.value for n, s in given.items()}, {n: f"{n} in {s.origin}" for n, s in given.items()})
+    ]
 
 
 def preset_layer(preset: PresetSpec | None) -> Layer:
     """The run options that a preset gives; its options of components are gathered with those of files."""
     if preset is None:
         return Layer({}, {})
-    values = {"retriever": preset.retriever, "ranker": preset.ranker, "k": preset.k, "rerank_depth": preset.rerank_depth}
+    values = {
+        "retriever": preset.retriever,
+        "ranker": preset.ranker,
+        "k": preset.k,
+        "rerank_depth": preset.rerank_depth,
+    }
     given: dict[str, object] = {name: value for name, value in values.items() if value is not None}
     return Layer(given, {name: f"the preset {preset.name}" for name in given})
 

@@ -63,7 +63,9 @@ def hash_folder(folder: Path) -> str:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             size = path.stat().st_size
-            entries.append([path.relative_to(folder).as_posix(), hash_file(path) if size <= WHOLE_FILE_BYTES else size])
+            entries.append(
+                [path.relative_to(folder).as_posix(), hash_file(path) if size <= WHOLE_FILE_BYTES else size]
+            )
     return hash_json(entries)
 
 
@@ -72,5 +74,7 @@ def portable_command(arguments: Sequence[str]) -> list[str]:
     shown = []
     for argument in arguments:
         name, equals, value = argument.partition("=")
-        shown.append(str(without_folders(shown_pair(name, value) if equals else shown_pair(argument, "")[:-1])))
+        shown.append(
+            str(without_folders(shown_pair(name, value) if equals else shown_pair(argument, "")[:-1]))
+        )
     return shown

@@ -31,7 +31,9 @@ class CheckedRetriever:
         unit: What takes a place in a list.
     """
 
-    def __init__(self, retriever: BaseRetriever, origin: Origin, kb: KnowledgeBase, k: int, unit: Unit) -> None:
+    def __init__(
+        self, retriever: BaseRetriever, origin: Origin, kb: KnowledgeBase, k: int, unit: Unit
+    ) -> None:
         self.origin = origin
         self._retriever = retriever
         self._checker = CandidateChecker(origin, kb, k, unit)

@@ -78,7 +78,9 @@ class CliOption:
 
 def run_option(default: Any, description: str, cli: CliOption | None = None, **constraints: Any) -> Any:
     """Declare a field of `RunConfig`."""
-    return Field(default, description=description, json_schema_extra={"cli": cli or CliOption()}, **constraints)  # type: ignore[dict-item]
+    return Field(
+        default, description=description, json_schema_extra={"cli": cli or CliOption()}, **constraints
+    )  # type: ignore[dict-item]
 
 
 class RunConfig(BaseModel):
@@ -86,9 +88,15 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
-    dataset: str = run_option("xl-bel", "benchmark: NAME, NAME@REVISION, or 'all' for every one that is available")
-    subset: Words = run_option((), "subsets with commas between; all where none is given", CliOption(in_file=False))
-    split: str | None = run_option(None, "split of the dataset; its first one by default", CliOption(in_file=False))
+    dataset: str = run_option(
+        "xl-bel", "benchmark: NAME, NAME@REVISION, or 'all' for every one that is available"
+    )
+    subset: Words = run_option(
+        (), "subsets with commas between; all where none is given", CliOption(in_file=False)
+    )
+    split: str | None = run_option(
+        None, "split of the dataset; its first one by default", CliOption(in_file=False)
+    )
     data_root: Path | None = run_option(None, "local mirror of the upstream files", CliOption(runtime=True))
     dataset_options: Pairs = run_option(
         {}, "key=value for the dataset", CliOption(flags=("--dataset-option", "-D"), in_file=False)
@@ -111,7 +119,11 @@ class RunConfig(BaseModel):
     policies: Pairs = run_option(
         {},
         "a single policy of the protocol",
-        CliOption(flags=("--policy",), in_file=False, allowed=("match=any|all", "nil=count|skip", "retired=map|keep")),
+        CliOption(
+            flags=("--policy",),
+            in_file=False,
+            allowed=("match=any|all", "nil=count|skip", "retired=map|keep"),
+        ),
     )
     metrics: Words = run_option(
         (), "a further metric; no part of the run's id", CliOption(flags=("--metric",), runtime=True)
@@ -128,7 +140,9 @@ class RunConfig(BaseModel):
     output: Path = run_option(Path("runs"), "folder of runs", CliOption(runtime=True))
     dry_run: bool = run_option(False, "show what would run, and stop", CliOption(runtime=True, in_file=False))
     fresh: bool = run_option(
-        False, "do the run and its index anew, discarding what is there", CliOption(runtime=True, in_file=False)
+        False,
+        "do the run and its index anew, discarding what is there",
+        CliOption(runtime=True, in_file=False),
     )
 
 
@@ -261,7 +275,9 @@ def help_of(name: str) -> str:
     elif any(hasattr(c, b) for c in field.metadata for b in ("ge", "gt")):
         parts.append(expected(name))
     if field.default not in (None, (), {}, False) and not isinstance(field.default, dict):
-        parts.append(f"default {os.fspath(field.default) if isinstance(field.default, Path) else field.default}")
+        parts.append(
+            f"default {os.fspath(field.default) if isinstance(field.default, Path) else field.default}"
+        )
     return "; ".join(parts) + "."
 
 
