@@ -153,13 +153,16 @@ def retrievers() -> list[RetrieverSpec]:
 
 @hookimpl
 def metrics() -> list[MetricSpec]:
-    """Recall@k."""
+    """The metrics of the field."""
+    table = {
+        "recall": ("Recall@k: mentions with a gold concept among the first k candidates", "recall"),
+        "mrr": ("Mean reciprocal rank of the first gold concept", "mrr"),
+        "map": ("MAP@k: mean average precision over all gold concepts", "average_precision"),
+        "ndcg": ("nDCG@k: normalised discounted cumulative gain, binary relevance", "ndcg"),
+    }
     return [
-        MetricSpec(
-            name="recall-at-k",
-            summary="Share of mentions with a gold concept among the first k candidates",
-            factory="bioelx_bench.scoring.metric:RecallAtK",
-        ),
+        MetricSpec(name=name, summary=summary, factory=f"bioelx_bench.scoring.figures:{function}")
+        for name, (summary, function) in table.items()
     ]
 
 
