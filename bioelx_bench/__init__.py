@@ -2,8 +2,8 @@
 
 `evaluate` runs a retriever and a ranker on a dataset, `link` links mentions in text without gold, `compare`,
 `load_run` and `runs` look at finished runs, `load_dataset` and `open_knowledge_base` give data. Plugin authors use
-`hookimpl` and the public modules `base`, `declarations`, `errors`, `events`, `metrics`, `options`, `records`, `results`
-and `testing`. Importing this package imports nothing heavy.
+`hookimpl` and the public modules `base`, `declarations`, `errors`, `events`, `metrics`, `options`, `records`,
+`results` and `testing`. Importing this package imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from bioelx_bench.base import BaseDataset, BaseRanker, BaseRetriever
     from bioelx_bench.datasets import load_dataset
     from bioelx_bench.kb.catalogue import open_knowledge_base
+    from bioelx_bench.runs.comparing import compare
     from bioelx_bench.runs.linking import LinkedMention
     from bioelx_bench.runs.run_config import RunConfig
     from bioelx_bench.runs.run_result import RunResult, load_run, runs
-    from bioelx_bench.runs.comparing import compare
     from bioelx_bench.workspace import Workspace
 
 __all__ = [

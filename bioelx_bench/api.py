@@ -75,9 +75,8 @@ def plan_call(
     """
     dataset, retriever, ranker, kb = parts
     named: dict[str, object] = {**options, "ranker": "none"} if ranker is None else dict(options)
-    for name, value in (("dataset", dataset), ("retriever", retriever), ("ranker", ranker)):
-        if isinstance(value, str):
-            named[name] = value
+    chosen = {"dataset": dataset, "retriever": retriever, "ranker": ranker}
+    named |= {name: value for name, value in chosen.items() if isinstance(value, str)}
     if isinstance(kb, str | Path):
         named["kb"] = kb if isinstance(kb, str) else folder_text(kb)
     live = LiveParts(
@@ -132,7 +131,7 @@ def link(
 
     Args:
         texts: Texts in which each mention stands in square brackets, as in `fever after [dengue]` (a text without
-            any is a mention without context; `\\[` is a bracket), or mentions.
+            any is a mention without context; a backslash makes a bracket plain), or mentions.
         retriever: A declared retriever's name, or an object; None takes the configured one.
         ranker: A declared ranker's name, or an object; None for none.
         kb: A declared knowledge base's name, a folder, or an opened knowledge base.

@@ -120,7 +120,7 @@ def user_error(error: Exception) -> BenchError:
 def terminable() -> Iterator[None]:
     """Treat SIGTERM like Ctrl-C while the block runs, where this thread may."""
 
-    def stop(number: int, frame: object) -> None:
+    def stop(*_: object) -> None:
         raise Terminated
 
     if threading.current_thread() is not threading.main_thread():

@@ -11,6 +11,8 @@ from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 CODE_LENGTH: Final = 16
 CORE_PACKAGE: Final = "bioelx_bench"
 
@@ -35,7 +37,7 @@ def source_files(module_name: str) -> list[tuple[Path, str]]:
     module = sys.modules.get(top)
     spec = getattr(module, "__spec__", None) or (importlib.util.find_spec(top) if top != "__main__" else None)
     locations = list(spec.submodule_search_locations or ()) if spec is not None else []
-    if locations and top != module_name or (locations and top.partition(".")[0] != CORE_PACKAGE):
+    if (locations and top != module_name) or (locations and top.partition(".")[0] != CORE_PACKAGE):
         folder = Path(locations[0])
         return [(path, path.relative_to(folder).as_posix()) for path in sorted(folder.rglob("*.py"))]
     file = getattr(module, "__file__", None)
@@ -109,9 +111,8 @@ def described_value(value: object) -> tuple[Any, bool]:
             for item in (sorted(value, key=repr) if isinstance(value, set | frozenset) else value)
         ]
         return [item for item, _ in items], all(known for _, known in items)
-    if hasattr(value, "dtype") and callable(getattr(value, "tobytes", None)):
-        content: Callable[[], bytes] = value.tobytes
-        return hashlib.sha256(content()).hexdigest(), True
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        return hashlib.sha256(value.tobytes()).hexdigest(), True
     if inspect.isfunction(value):
         return code_of_function(value), value.__closure__ is None
     return f"{type(value).__module__}.{type(value).__qualname__}", False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -226,7 +226,7 @@ def gather_options(
     if preset is not None and getattr(preset, kind) == name:
         extra = getattr(preset, f"{kind}_options")
         values |= extra
-        places |= {key: f"the preset {preset.name}" for key in extra}
+        places |= dict.fromkeys(extra, f"the preset {preset.name}")
     values |= given
     for key in given:
         places.pop(key, None)

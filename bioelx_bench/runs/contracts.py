@@ -164,7 +164,7 @@ class CandidateChecker:
         rows = {concept: self._kb.concept_row(concept) for concept in {concept for concept, _ in asked}}
         if unknown := {concept for concept, row in rows.items() if row is None}:
             bad = next(i for i, (concept, _) in enumerate(pairs) if concept in unknown)
-            what = f"returned the concept {pairs[bad][0]!r}, which the knowledge base {self._kb.name!r} does not have,"
+            what = f"returned the concept {pairs[bad][0]!r}, which the knowledge base does not have,"
             raise self._error(mentions, lengths, bad, what)
         there = names_of_concepts(self._kb, {c: r for c, r in rows.items() if r is not None})
         if wrong := asked - there:
@@ -264,4 +264,5 @@ def checked_usage(usage: Usage, wrong: Any) -> Usage:
     cost = usage.cost_usd
     if any(not is_number(type(n)) or n < 0 for n in (*counts, cost)) or not math.isfinite(cost):
         raise wrong(f"returned a usage that cannot be: {usage}")
-    return Usage(*map(int, counts), float(cost))
+    calls, prompt, completion = map(int, counts)
+    return Usage(calls, prompt, completion, float(cost))

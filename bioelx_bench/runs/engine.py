@@ -109,8 +109,7 @@ def run_lock(folder: Path) -> Iterator[None]:
     """Hold the run's folder, so that two processes never write the same logs."""
     lock = FileLock(folder / ".lock", timeout=0)
     try:
-        with explain_os_errors(folder):
-            lock.acquire()
+        lock.acquire()
     except Timeout as error:
         raise BenchError(
             f"another process carries out the run {folder.name}",
@@ -163,6 +162,7 @@ class RunExecution:
                 scored = self.score(candidates, rankings)
             result = self.result(scored, candidates, sessions)
             write_json(self.folder / RESULT, result.model_dump(mode="json"))
+            candidates.close()
             seal(self.folder)
             self.notify_plugins("run_finished", result=result)
         finally:

@@ -81,8 +81,8 @@ def mentions_in(text: str | Mention, number: int, language: str) -> list[Mention
     """The mentions marked by square brackets in a text.
 
     Args:
-        text: `fever after [dengue]`; without a mark it is a mention without context. `\\[`, `\\]` and `\\\\` stand for
-            the characters themselves. A mention passes as it is.
+        text: `fever after [dengue]`; without a mark it is a mention without context. A backslash before a bracket or
+            a backslash makes it a plain character. A mention passes as it is.
         number: Position of the text, for ids.
         language: ISO 639-1 code.
 

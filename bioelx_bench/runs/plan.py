@@ -124,7 +124,7 @@ def preset_layer(preset: PresetSpec | None) -> Layer:
         "rerank_depth": preset.rerank_depth,
     }
     given: dict[str, object] = {name: value for name, value in values.items() if value is not None}
-    return Layer(given, {name: f"the preset {preset.name}" for name in given})
+    return Layer(given, dict.fromkeys(given, f"the preset {preset.name}"))
 
 
 def plan_run(

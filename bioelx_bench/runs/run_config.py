@@ -79,8 +79,11 @@ class CliOption:
 def run_option(default: Any, description: str, cli: CliOption | None = None, **constraints: Any) -> Any:
     """Declare a field of `RunConfig`."""
     return Field(
-        default, description=description, json_schema_extra={"cli": cli or CliOption()}, **constraints
-    )  # type: ignore[dict-item]
+        default,
+        description=description,
+        json_schema_extra={"cli": cli or CliOption()},  # type: ignore[dict-item]
+        **constraints,
+    )
 
 
 class RunConfig(BaseModel):
