@@ -8,7 +8,7 @@ from typing import Any, Final
 from bioelx_bench.base import Check, Environment
 from bioelx_bench.errors import BenchError
 from bioelx_bench_llm.advice import how_to_start
-from bioelx_bench_llm.answers import Answer
+from bioelx_bench_llm.answer_cache import Answer
 from bioelx_bench_llm.endpoint import Endpoint
 from bioelx_bench_llm.failures import CallError
 from bioelx_bench_llm.litellm_setup import import_litellm

@@ -15,17 +15,17 @@ from bioelx_bench.base import BaseRanker, Environment, Notes
 from bioelx_bench.errors import BenchError, UsageError
 from bioelx_bench.progress import Task
 from bioelx_bench.records import Candidate, Mention, Ranking
-from bioelx_bench_llm.answers import open_answers
-from bioelx_bench_llm.calls import CONTINUE, Caller, Clock
-from bioelx_bench_llm.cards import Cards
+from bioelx_bench_llm.answer_cache import open_answers
+from bioelx_bench_llm.request_runner import CONTINUE, RequestRunner, Deadline
+from bioelx_bench_llm.candidate_views import CandidateViews
 from bioelx_bench_llm.endpoint import Endpoint
-from bioelx_bench_llm.fusion import assemble
+from bioelx_bench_llm.ranking import assemble
 from bioelx_bench_llm.loop import Loop
 from bioelx_bench_llm.names import Strategy, default_prompt, default_strategy
 from bioelx_bench_llm.options import LlmOptions
 from bioelx_bench_llm.prompts import Prompt, load_prompt
 from bioelx_bench_llm.providers import LocalProvider
-from bioelx_bench_llm.strategies.base import Question, Tools, Verdict
+from bioelx_bench_llm.strategies.base import Question, StrategyContext, Verdict
 from bioelx_bench_llm.strategies.base import Strategy as StrategyFunction
 from bioelx_bench_llm.strategies.listwise import listwise
 from bioelx_bench_llm.strategies.pointwise import pointwise
@@ -91,11 +91,11 @@ class LlmRanker(BaseRanker):
             environment.cache.root / "answers", options.cache_file, read_only=options.replay_only
         )
         self._loop = Loop()
-        self._tools = Tools(
+        self._tools = StrategyContext(
             options=options,
             prompt=self._prompt,
-            cards=Cards(environment.kb, options.aliases, options.definition_tokens),
-            caller=Caller(self._endpoint, self._answers, options),
+            views=CandidateViews(environment.kb, options.aliases, options.definition_tokens),
+            runner=RequestRunner(self._endpoint, self._answers, options),
             seed=environment.seed,
         )
 
@@ -115,20 +115,20 @@ class LlmRanker(BaseRanker):
 
     def notes(self) -> Notes:
         """What this process did; nothing that results depend on."""
-        meter = self._tools.caller.meter
+        stats = self._tools.runner.stats
         counts = {
-            "calls": meter.attempts,
-            "answered": meter.answered,
-            "answers_from_cache": meter.cached,
-            "prompt_tokens": meter.prompt_tokens,
-            "completion_tokens": meter.completion_tokens,
-            "answers_without_price": meter.unpriced,
+            "calls": stats.attempts,
+            "answered": stats.answered,
+            "answers_from_cache": stats.cached,
+            "prompt_tokens": stats.prompt_tokens,
+            "completion_tokens": stats.completion_tokens,
+            "answers_without_price": stats.unpriced,
         }
         facts = {
             "prompt": self._prompt.name,
-            "failed_attempts": dict(sorted(meter.failures.items())),
-            "answer_forms": dict(sorted(meter.forms.items())),
-            "paid_usd": meter.paid_usd,
+            "failed_attempts": dict(sorted(stats.failures.items())),
+            "answer_forms": dict(sorted(stats.forms.items())),
+            "paid_usd": stats.paid_usd,
             **(self._provider.notes() if self._provider is not None else {}),
         }
         return Notes(counts=counts, facts=facts)
@@ -206,7 +206,7 @@ class LlmRanker(BaseRanker):
         mention, candidates = item
         if not candidates:
             return Outcome(item, Ranking(mention.id, ()), Verdict([]))
-        question = Question(mention, candidates, self._tools, Clock(self._options.deadline))
+        question = Question(mention, candidates, self._tools, Deadline(self._options.deadline))
         verdict = await STRATEGIES[self._strategy](question)
         return Outcome(item, assemble(mention, candidates, verdict, self._options.fusion), verdict)
 
@@ -220,10 +220,10 @@ class LlmRanker(BaseRanker):
 
     def _note(self, seconds: float) -> str:
         """The end of the progress line: calls a second, tokens and, where something was paid, money."""
-        meter = self._tools.caller.meter
-        tokens = meter.prompt_tokens + meter.completion_tokens
-        shown = f"{meter.answered / max(seconds, 1e-9):.1f} calls/s, {tokens / 1000:.1f}k tokens"
-        return f"{shown}, ${meter.paid_usd:.4f}" if meter.paid_usd else shown
+        stats = self._tools.runner.stats
+        tokens = stats.prompt_tokens + stats.completion_tokens
+        shown = f"{stats.answered / max(seconds, 1e-9):.1f} calls/s, {tokens / 1000:.1f}k tokens"
+        return f"{shown}, ${stats.paid_usd:.4f}" if stats.paid_usd else shown
 
     def close(self) -> None:
         """Close connections, the model and the cache."""

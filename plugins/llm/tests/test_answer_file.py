@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from bioelx_bench_llm.answers import Answer, AnswerFile, open_answers
+from bioelx_bench_llm.answer_cache import Answer, AnswerFile, open_answers
 from bioelx_bench_llm.requests import Request
 from hypothesis import given, settings
 from hypothesis import strategies as st

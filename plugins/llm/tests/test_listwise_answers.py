@@ -6,8 +6,8 @@ import json
 from collections import Counter
 
 import pytest
-from bioelx_bench_llm.answers import Answer
-from bioelx_bench_llm.fusion import assemble
+from bioelx_bench_llm.answer_cache import Answer
+from bioelx_bench_llm.ranking import assemble
 from bioelx_bench_llm.strategies.base import Verdict
 from bioelx_bench_llm.strategies.listwise import parse_order
 from bioelx_bench_llm.strategies.pointwise import probability_of_yes
@@ -19,7 +19,7 @@ from bioelx_bench.testing import make_mention
 
 
 @pytest.mark.parametrize(
-    ("text", "order", "repairs"),
+    ("text", "order", "fallbacks"),
     [
         ('{"ranking": [3, 1, 2]}', [2, 0, 1], {}),
         ('```json\n{"ranking": [3, 1, 2]}\n```', [2, 0, 1], {}),
@@ -28,7 +28,7 @@ from bioelx_bench.testing import make_mention
         ("[3] > [1] > [2]", [2, 0, 1], {}),
         ("3, 1, 2", [2, 0, 1], {}),
         ('{"ranking": [3, 3, 1, 2]}', [2, 0, 1], {"duplicated": 1}),
-        ('{"ranking": [9, 2, -1, 1, 3]}', [1, 0, 2], {"invented": 2}),
+        ('{"ranking": [9, 2, -1, 1, 3]}', [1, 0, 2], {"out_of_range": 2}),
         ('{"ranking": [2]}', [1], {"missing": 2}),  # one number is what the model had to say
         ('{"ranking": [2, 1]}', [1, 0], {"missing": 1}),
         ("It is one of the 3 candidates.", [], {"unparsed": 1}),
@@ -36,18 +36,18 @@ from bioelx_bench.testing import make_mention
         ("I'm sorry, but I can't help.", [], {"refused": 1}),
         ('{"ranking": [3, 1', [2, 0], {"missing": 1}),
         ("[" * 5000, [], {"unparsed": 1}),
-        ('{"ranking": [1e999, 1.5, true, null, 2, 1]}', [1, 0], {"invented": 4, "missing": 1}),
+        ('{"ranking": [1e999, 1.5, true, null, 2, 1]}', [1, 0], {"out_of_range": 4, "missing": 1}),
     ],
 )
-def test_answers_are_read_and_repaired(text: str, order: list[int], repairs: dict[str, int]) -> None:
+def test_answers_are_read_and_repaired(text: str, order: list[int], fallbacks: dict[str, int]) -> None:
     found = parse_order(Answer(text=text), 3, nil=False)
-    assert (found.indices, dict(found.repairs)) == (order, repairs)
+    assert (found.indices, dict(found.fallbacks)) == (order, fallbacks)
 
 
 def test_nil_counts_only_where_it_is_allowed() -> None:
     assert parse_order(Answer(text='{"ranking": [0, 2, 1, 3]}'), 3, nil=True).nil
     without = parse_order(Answer(text='{"ranking": [0, 2, 1, 3]}'), 3, nil=False)
-    assert not without.nil and without.repairs == Counter(invented=1)
+    assert not without.nil and without.fallbacks == Counter(out_of_range=1)
 
 
 @given(
@@ -67,7 +67,7 @@ def test_any_text_gives_distinct_known_candidates(text: str, count: int, nil: bo
     found = parse_order(Answer(text=text), count, nil)
     assert len(set(found.indices)) == len(found.indices)
     assert all(0 <= i < count for i in found.indices)
-    assert len(found.indices) == count or found.repairs or found.nil
+    assert len(found.indices) == count or found.fallbacks or found.nil
 
 
 @given(
@@ -92,7 +92,7 @@ def test_fusion_always_gives_a_permutation_in_order_of_score(
 def test_without_fusion_the_model_decides_and_the_retriever_breaks_ties() -> None:
     candidates = [Candidate(f"C{i}", 9.0 - i, f"n{i}") for i in range(4)]
     verdict = Verdict([0.2, 0.9, None, 0.9])
-    verdict.repairs["undecided"] = 1
+    verdict.fallbacks["undecided"] = 1
     ranking = assemble(make_mention("x"), candidates, verdict, 0.0)
     assert [c.concept_id for c in ranking.candidates] == ["C1", "C3", "C0", "C2"]
     assert ranking.status == "partial"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bioelx_bench_llm.cards import Card, Cards
+from bioelx_bench_llm.candidate_views import CandidateView, CandidateViews
 from bioelx_bench_llm.names import default_prompt, default_strategy, match_litellm
 from bioelx_bench_llm.prompts import load_prompt
 from hypothesis import given, settings
@@ -22,13 +22,13 @@ VALUES: dict[str, Any] = {
     "language": "en",
     "nil": False,
 }
-CARD = Card("apoplexy", ("stroke", "CVA"), ("T047",), "A sudden event.")
+CARD = CandidateView("apoplexy", ("stroke", "CVA"), ("T047",), "A sudden event.")
 
 
 def test_pointwise_puts_the_candidate_in_the_last_paragraph_or_line() -> None:
     for name, mark in (("pointwise", "\n\n"), ("qwen3-reranker", "\n<Document>")):
         prompt = load_prompt(name, "pointwise")
-        one, two = (prompt.messages({**VALUES, "candidate": Card(n)}) for n in ("first", "second"))
+        one, two = (prompt.messages({**VALUES, "candidate": CandidateView(n)}) for n in ("first", "second"))
         assert one[0] == two[0]
         assert one[1]["content"].rpartition(mark)[0] == two[1]["content"].rpartition(mark)[0] != ""
 
@@ -44,8 +44,8 @@ def test_a_card_shows_everything() -> None:
 def test_data_is_never_template_source_and_forms_no_paragraphs(text: str) -> None:
     from bioelx_bench_llm.context import clean
 
-    card = Card(clean("{{ 7*7 }}{% raw %}" + text).strip())
-    content = load_prompt("pointwise", "pointwise").messages({**VALUES, "candidate": card})[1]["content"]
+    view = CandidateView(clean("{{ 7*7 }}{% raw %}" + text).strip())
+    content = load_prompt("pointwise", "pointwise").messages({**VALUES, "candidate": view})[1]["content"]
     assert "{{ 7*7 }}{% raw %}" in content and "49" not in content.replace(text, "")
     assert content.count("\n\n") == 1
 
@@ -84,13 +84,13 @@ def test_prompts_that_cannot_work_are_refused_before_anything_is_asked(tmp_path:
 
 
 def test_cards_show_names_in_the_mentions_language_and_english(tmp_path: Path) -> None:
-    cards = Cards(make_knowledge_base(tmp_path / "kb"), aliases=3, definition_tokens=20)
-    card = cards.card(Candidate("C0004096", 1.0, "bronchial asthma"), "de")
-    assert card.name == "asthma"
-    assert card.aliases == ("bronchial asthma", "Asthma bronchiale")
-    assert cards.card(Candidate("C0004096", 1.0, "asthma"), "ja").aliases == ("喘息", "bronchial asthma")
-    assert cards.card(Candidate("C9999999", 1.0, "unknown"), "de") == Card("unknown")
-    assert Cards(None, 3, 20).card(Candidate("C1", 1.0, "x\ny"), "de") == Card("x y")
+    views = CandidateViews(make_knowledge_base(tmp_path / "kb"), aliases=3, definition_tokens=20)
+    view = views.view(Candidate("C0004096", 1.0, "bronchial asthma"), "de")
+    assert view.name == "asthma"
+    assert view.aliases == ("bronchial asthma", "Asthma bronchiale")
+    assert views.view(Candidate("C0004096", 1.0, "asthma"), "ja").aliases == ("喘息", "bronchial asthma")
+    assert views.view(Candidate("C9999999", 1.0, "unknown"), "de") == CandidateView("unknown")
+    assert CandidateViews(None, 3, 20).view(Candidate("C1", 1.0, "x\ny"), "de") == CandidateView("x y")
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 NAME_TOKENS: Final = 40
 """Longest name shown; knowledge bases hold names of hundreds of words."""
-KEPT: Final = 50_000
+MAX_CONCEPTS_KEPT: Final = 50_000
 """Concepts kept in memory; about 1 KB each."""
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class CandidateView:
     """A candidate as a template sees it: every value is one line.
 
     Attributes:
@@ -37,11 +37,11 @@ class Card:
     label: str = ""
 
 
-class Cards:
-    """Makes cards, and keeps those of concepts it has met.
+class CandidateViews:
+    """Makes views, and keeps those of concepts it has met.
 
     Args:
-        kb: The knowledge base, or None: then a card holds the name that matched, alone.
+        kb: The knowledge base, or None: then a view holds the name that matched, alone.
         aliases: How many aliases to show in each of the two languages.
         definition_tokens: Budget of a definition, in estimated tokens.
     """
@@ -50,30 +50,30 @@ class Cards:
         self._kb = kb
         self._aliases = aliases
         self._definition_tokens = definition_tokens
-        self._kept: OrderedDict[tuple[str, str], Card | None] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], CandidateView | None] = OrderedDict()
 
-    def card(self, candidate: Candidate, language: str) -> Card:
-        """The card of a candidate for a mention in `language`."""
+    def view(self, candidate: Candidate, language: str) -> CandidateView:
+        """The view of a candidate for a mention in `language`."""
         matched = shorten(candidate.name, NAME_TOKENS)
-        card = self._concept_card(candidate.concept_id, language)
-        if card is None:
-            return Card(matched)
-        if matched.casefold() in {card.name.casefold(), ""} or self._aliases == 0:
-            return card
-        others = tuple(a for a in card.aliases if a.casefold() != matched.casefold())
-        return Card(card.name, (matched, *others), card.types, card.definition)
+        view = self._concept_card(candidate.concept_id, language)
+        if view is None:
+            return CandidateView(matched)
+        if matched.casefold() in {view.name.casefold(), ""} or self._aliases == 0:
+            return view
+        others = tuple(a for a in view.aliases if a.casefold() != matched.casefold())
+        return CandidateView(view.name, (matched, *others), view.types, view.definition)
 
-    def _concept_card(self, concept_id: str, language: str) -> Card | None:
+    def _concept_card(self, concept_id: str, language: str) -> CandidateView | None:
         key = (concept_id, language)
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
         concept = self._find(concept_id)
-        card = None if concept is None else self._describe(concept, language)
-        self._kept[key] = card
-        if len(self._kept) > KEPT:
+        view = None if concept is None else self._describe(concept, language)
+        self._kept[key] = view
+        if len(self._kept) > MAX_CONCEPTS_KEPT:
             self._kept.popitem(last=False)
-        return card
+        return view
 
     def _find(self, concept_id: str) -> Concept | None:
         if self._kb is None:
@@ -83,7 +83,7 @@ class Cards:
         except KeyError:
             return None
 
-    def _describe(self, concept: Concept, language: str) -> Card | None:
+    def _describe(self, concept: Concept, language: str) -> CandidateView | None:
         if not concept.names:
             return None
         head = next((n for n in concept.names if n.language == "en"), concept.names[0])
@@ -103,4 +103,4 @@ class Cards:
                     found += 1
         definition = shorten(concept.definition or "", self._definition_tokens)
         types = tuple(clean(t).strip() for t in concept.semantic_types)
-        return Card(shorten(head.text, NAME_TOKENS), tuple(aliases), types, definition)
+        return CandidateView(shorten(head.text, NAME_TOKENS), tuple(aliases), types, definition)
