@@ -142,6 +142,7 @@ class Ranking:
         usage: Calls, tokens and cost.
         fallbacks: Count of each kind of repair that was needed; empty when `status` is `ok`.
         nil: Whether the ranker chose "none of these" (only where that option is on).
+        error: Why it failed, in the server's or model's own words; empty unless `status` is `failed`.
     """
 
     mention_id: str
@@ -151,6 +152,7 @@ class Ranking:
     usage: Usage = field(default_factory=Usage)
     fallbacks: Mapping[str, int] = field(default_factory=dict)
     nil: bool = False
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,18 +90,17 @@ def make_knowledge_base(
 
 
 def make_mention(
-    text: str, language: str = "en", gold: Sequence[str] = (), number: int = 0, context: str = "We saw {}."
+    text: str, language: str = "en", number: int = 0, context: str = "We saw {}."
 ) -> Mention:
-    """A mention in a sentence.
+    """A mention in a sentence, without gold: what a retriever or ranker is given.
 
     Args:
         text: The mention.
         language: Its language.
-        gold: Its concepts.
         number: Makes the id `test/<language>/<number>`.
         context: The sentence, with `{}` where the mention stands.
     """
     before, _, after = context.partition("{}")
     document = Document(f"test/{language}/{number}", before + text + after, language)
     spans = (Span(len(before), len(before) + len(text)),) if text else ()
-    return Mention(document.id, document, spans, text, language, tuple(gold))
+    return Mention(document.id, document, spans, text, language)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bioelx_bench import hookimpl
-from bioelx_bench.base import BaseRanker, Environment
+from bioelx_bench.base import BaseRanker, BaseRetriever, Environment, Notes
 from bioelx_bench.declarations import RankerSpec, RetrieverSpec
 from bioelx_bench.errors import DataError
 from bioelx_bench.kb.store import KnowledgeBase
@@ -35,10 +35,11 @@ def pieces(text: str, size: int) -> set[str]:
     return {padded[i : i + size] for i in range(max(1, len(padded) - size + 1))}
 
 
-class WordRetriever:
+class WordRetriever(BaseRetriever):
     """Scores a name by the Dice coefficient of its character n-grams with the mention's."""
 
     model_revision = "1"
+    units = ("concept", "name")
 
     def __init__(self, options: WordOptions, environment: Environment) -> None:
         self.options = options
@@ -92,11 +93,8 @@ class WordRetriever:
                 break
         return candidates
 
-    def notes(self) -> Mapping[str, Any]:
-        return {"searched": self.searched, "matching": "character n-grams"}
-
-    def close(self) -> None:
-        pass
+    def notes(self) -> Notes:
+        return Notes(counts={"searched": self.searched}, facts={"matching": "character n-grams"})
 
 
 class ContextRanker(BaseRanker):
@@ -112,12 +110,17 @@ class ContextRanker(BaseRanker):
         if stop and mention.id >= stop:
             raise KeyboardInterrupt
         words = set(mention.document.text.casefold().split())
-        scored = [(-len(words & set(c.name.casefold().split())), i, c) for i, c in enumerate(candidates)]
-        ordered = tuple(
-            Candidate(c.concept_id, float(-s), c.name) for s, _, c in sorted(scored, key=lambda x: x[:2])
+        shared = [len(words & set(c.name.casefold().split())) for c in candidates]
+        order = sorted(range(len(candidates)), key=lambda i: -shared[i])
+        fallbacks = {} if any(shared) or not candidates else {"no_overlap": 1}
+        return Ranking(
+            mention.id,
+            tuple(candidates[i] for i in order),
+            evidence=tuple(float(shared[i]) for i in order),
+            status="partial" if fallbacks else "ok",
+            usage=Usage(1, len(words), 1, 0.001),
+            fallbacks=fallbacks,
         )
-        fallbacks = {"no_overlap": 1} if scored and min(scored)[0] == 0 else {}
-        return Ranking(mention.id, ordered, "ok", Usage(1, len(words), 1, 0.001), fallbacks)
 
 
 @hookimpl

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from bioelx_bench import hookimpl
-from bioelx_bench.base import Environment
+from bioelx_bench.base import BaseRetriever, Environment
 from bioelx_bench.declarations import RetrieverSpec
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.options import NoOptions
 from bioelx_bench.records import Candidate, Mention, Unit
 
 
-class FixedRetriever:
-    model_revision = None
-
-    def index_identity(self) -> Mapping[str, Any]:
-        return {}
-
-    def index(self, kb: KnowledgeBase, folder: Path) -> None:
-        pass
-
+class FixedRetriever(BaseRetriever):
     def open(self, kb: KnowledgeBase, folder: Path) -> None:
         self._kb = kb
 
@@ -37,9 +28,6 @@ class FixedRetriever:
             Candidate(self._kb.concept_id(row), 1.0 - place / 100, f"{mention.text} {row}")
             for place, row in enumerate(rows)
         ]
-
-    def close(self) -> None:
-        pass
 
 
 def make(options: NoOptions, environment: Environment) -> FixedRetriever:
