@@ -58,7 +58,7 @@ class Answer:
     """
 
     text: str = ""
-    alternatives: tuple[tuple[str, float], ...] | None = None
+    positions: tuple[Position, ...] | None = None
     scores: tuple[tuple[int, float], ...] | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0

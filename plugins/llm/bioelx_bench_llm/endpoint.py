@@ -211,7 +211,13 @@ class Endpoint:
 
     def _common(self, timeout: float) -> dict[str, Any]:
         client = {} if self._client is None else {"client": self._client}
-        return {"model": self.model, "api_base": self.base, "api_key": self._key, "timeout": timeout, **client}
+        return {
+            "model": self.model,
+            "api_base": self.base,
+            "api_key": self._key,
+            "timeout": timeout,
+            **client,
+        }
 
     def _chat_arguments(self, request: Request, form: str, timeout: float) -> dict[str, Any]:
         arguments = self._common(timeout) | self.parameters | {"messages": list(request.messages)}
@@ -302,7 +308,9 @@ def text_of(message: Any) -> str:
     """
     content = getattr(message, "content", None)
     if isinstance(content, list):
-        parts = [part if isinstance(part, Mapping) else vars(part) for part in content if not isinstance(part, str)]
+        parts = [
+            part if isinstance(part, Mapping) else vars(part) for part in content if not isinstance(part, str)
+        ]
         texts = [str(p.get("text") or "") for p in parts if p.get("type") in {"text", "output_text", None}]
         content = "".join([*(part for part in content if isinstance(part, str)), *texts])
     if content:
@@ -327,7 +335,9 @@ def positions_of(choice: Any) -> tuple[Position, ...] | None:
     else:
         tokens, values = field_of(found, "tokens") or [], field_of(found, "token_logprobs") or []
         tops = list(field_of(found, "top_logprobs") or []) + [None] * len(tokens)
-        rows = [(t, v, pairs_of(top)) for t, v, top in zip(tokens, values, tops, strict=False)][:MAX_POSITIONS]
+        rows = [(t, v, pairs_of(top)) for t, v, top in zip(tokens, values, tops, strict=False)][
+            :MAX_POSITIONS
+        ]
     positions = [
         Position(str(token), float(value), pairs)
         for token, value, pairs in rows

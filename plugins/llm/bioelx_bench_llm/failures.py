@@ -87,7 +87,9 @@ def explain(error: BaseException, redact: Redactor) -> CallError:
         return CallError(kind, "give_up", detail)
     if NO_SERVER.search(str(error)):  # some of LiteLLM's providers give it a status of 500
         system = re.search(r"\[([^\[\]]+)\]\s*$", str(error))
-        return CallError("connection", "retry", redact(system[1])[:MAX_DETAIL_CHARACTERS] if system else "no connection")
+        return CallError(
+            "connection", "retry", redact(system[1])[:MAX_DETAIL_CHARACTERS] if system else "no connection"
+        )
     if name == "APIConnectionError":
         broken = any(
             word in str(error).lower() for word in ("connect", "disconnect", "peer", "closed", "reset")

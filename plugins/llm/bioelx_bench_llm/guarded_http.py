@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 MAX_ANSWER_BYTES: Final = 1_000_000
 """A ranking of a hundred candidates with twenty alternatives a token is below a tenth of it."""
 
+MAX_SECONDS: Final = 3600.0
+"""A bound of last resort; each call has its own."""
+
 PROBLEMS: Final[ContextVar[list[CallError] | None]] = ContextVar("problems", default=None)
-"""What the client refused during the current call. LiteLLM turns exceptions of hooks into its own, without a cause."""
+"""What the client refused during the current call. LiteLLM turns exceptions of hooks into its own."""
 
 
 async def ask_plain(request: httpx.Request) -> None:
@@ -26,7 +29,9 @@ async def check_response(response: httpx.Response) -> None:
     """Refuse redirects, packed answers and answers that are too long, before the rest of them is read."""
     if response.has_redirect_location:
         target = response.headers.get("location", "")
-        raise refused("redirected", f"the server sends calls elsewhere, {shown_origin(response, target)}", "stop")
+        raise refused(
+            "redirected", f"the server sends calls elsewhere, {shown_origin(response, target)}", "stop"
+        )
     packed = response.headers.get("content-encoding", "identity").strip().lower()
     if packed not in {"", "identity"}:
         raise refused("malformed", "the server packed its answer though asked not to", "give_up")
@@ -73,5 +78,7 @@ def openai_session() -> httpx.AsyncClient:
     import httpx
 
     return httpx.AsyncClient(
-        event_hooks={"request": [ask_plain], "response": [check_response]}, follow_redirects=False, timeout=None
+        event_hooks={"request": [ask_plain], "response": [check_response]},
+        follow_redirects=False,
+        timeout=MAX_SECONDS,
     )

@@ -40,12 +40,15 @@ class LlmOptions(Options):
     )
     strategy: str = Field(
         "auto",
-        description="How the candidates are put to the model: pointwise, listwise, setwise, rerank, or package.module:NAME "
-        "of another package; auto goes by what the endpoint can do",
+        description="How candidates are put to the model: pointwise, listwise, setwise, rerank, package.module:NAME "
+        "of another package, or auto, which goes by what the endpoint can do",
         min_length=1,
     )
     mix: float = Field(
-        0.5, ge=0, le=1, description="Weight of the model's evidence against the retriever's score (docs/ranking.md)"
+        0.5,
+        ge=0,
+        le=1,
+        description="Weight of the model's evidence against the retriever's score (docs/ranking.md)",
     )
     evidence_temperature: float = Field(
         3.0, gt=0, description="What the evidence (log-odds) is divided by before it is mixed"
@@ -82,7 +85,9 @@ class LlmOptions(Options):
     attempts: int = runtime_field(6, ge=1, le=100, description="How often a request is tried")
     max_cost: float | None = runtime_field(None, ge=0, description="US dollars after which the run stops")
     max_errors: float = runtime_field(
-        0.01, ge=0, description="Failed mentions after which the run stops: a count, or below 1 a share of all"
+        0.01,
+        ge=0,
+        description="Failed mentions after which the run stops: a count, or below 1 a share of all",
     )
     replay: Path | None = runtime_field(
         None, description="File of recorded answers to take instead of asking (bioelx-bench answers export)"
@@ -168,14 +173,20 @@ def check_parameters(value: Any, depth: int = 0) -> None:
             if SECRET_PARAMETERS.search(str(name)):
                 raise ValueError(f"must not hold {shown!r}: keys come from the environment (api_key_env)")
             if OWN_PARAMETERS.search(str(name)):
-                raise ValueError(f"must not hold {shown!r}: it is set by the ranker's own options, or not for a benchmark")
+                raise ValueError(
+                    f"must not hold {shown!r}: it is set by the ranker's own options, or not for a benchmark"
+                )
             if looks_like_secret(str(name)) or (isinstance(inner, str) and looks_like_secret(inner)):
-                raise ValueError("must not hold what looks like a key: keys come from the environment (api_key_env)")
+                raise ValueError(
+                    "must not hold what looks like a key: keys come from the environment (api_key_env)"
+                )
             check_parameters(inner, depth + 1)
     elif isinstance(value, list):
         for inner in value:
             if isinstance(inner, str) and looks_like_secret(inner):
-                raise ValueError("must not hold what looks like a key: keys come from the environment (api_key_env)")
+                raise ValueError(
+                    "must not hold what looks like a key: keys come from the environment (api_key_env)"
+                )
             check_parameters(inner, depth + 1)
 
 

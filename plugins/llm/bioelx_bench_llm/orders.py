@@ -22,7 +22,17 @@ MAX_BRACKETS: Final = 500
 MAX_VALUE_CHARACTERS: Final = 8_000
 MAX_DEPTH: Final = 8
 ORDER_KEYS: Final = frozenset(
-    {"ranking", "ranked", "ranked_candidates", "rankings", "order", "ordering", "permutation", "answer", "result"}
+    {
+        "ranking",
+        "ranked",
+        "ranked_candidates",
+        "rankings",
+        "order",
+        "ordering",
+        "permutation",
+        "answer",
+        "result",
+    }
 )
 ID_KEYS: Final = ("id", "index", "number", "candidate", "candidate_id", "idx", "no", "label", "option")
 SCORE_KEYS: Final = ("score", "relevance", "relevance_score", "probability", "confidence", "likelihood")
@@ -31,7 +41,12 @@ NUMBER: Final = r"(?:[\[(#]\s*)?(?:(?:candidate|option|number|no\.?|id|#)\s*:?\s
 LABEL: Final = re.compile(rf"\W*?(?:\[\s*(\d{{1,4}})\s*\]|{NUMBER}\s*(?:[.):]\s|[.):]?$))", re.I)
 OPENING: Final = re.compile(r"[\[{]")
 CHAIN: Final = re.compile(r"\[\s*(\d{1,4})\s*\][^\[\]>\n]*(?:>[^\[\]>\n]*\[\s*\d{1,4}\s*\][^\[\]>\n]*)+")
-REFUSED: Final = re.compile(r"\W*(i'?m sorry|i am sorry|sorry|i can(no|')t|i am unable|i'm unable|as an ai)", re.I)
+NUMBERS_ONLY: Final = re.compile(
+    r"\s*[\[(]?\s*\d{1,4}(?:\s*[\])]?\s*(?:[,;>|\s]|->|then)\s*[\[(]?\s*\d{1,4})+\s*[\])]?\.?\s*"
+)
+REFUSED: Final = re.compile(
+    r"\W*(i'?m sorry|i am sorry|sorry|i can(no|')t|i am unable|i'm unable|as an ai)", re.I
+)
 
 
 @dataclass(slots=True)
@@ -52,8 +67,8 @@ class Order:
 def parse_order(answer: Answer, count: int, nil: bool) -> Order:
     """Read an order of `count` candidates (numbered from 1; 0 is "none" where `nil`).
 
-    Fallbacks counted: `out_of_range`, `duplicated`, `missing` (by number), `zero_based`, `ambiguous` (several orders in
-    one answer, the last was taken), and where nothing could be read `unparsed`, `empty`, `refused`, `truncated`.
+    Fallbacks counted: `out_of_range`, `duplicated`, `missing` (by number), `zero_based`, `ambiguous` (several orders
+    in one answer, the last was taken), and where nothing could be read `unparsed`, `empty`, `refused`, `truncated`.
     """
     text = final_text(answer.text)
     found: Counter[str] = Counter()
@@ -111,8 +126,7 @@ def settled(orders: Sequence[list[int]], count: int, found: Counter[str]) -> lis
 
 
 def values_in(text: str) -> tuple[list[Any], list[int]]:
-    """The JSON (or Python) objects and lists in a text, outermost ones only; and the whole numbers of a list that the
-    answer's end cut off."""
+    """The outermost JSON (or Python) objects and lists in a text, and the numbers of a list that its end cut off."""
     found: list[Any] = []
     at = 0
     for _ in range(MAX_BRACKETS):
@@ -230,7 +244,9 @@ def order_of_records(records: Sequence[Mapping[Any, Any]]) -> list[int]:
         key = next((k for k in keys if all(isinstance(r.get(k), int | float) for r in lowered)), None)
         if key is None:
             continue
-        by_key = [n for _, n in sorted(zip(lowered, numbers, strict=True), key=lambda pair: sign * pair[0][key])]
+        by_key = [
+            n for _, n in sorted(zip(lowered, numbers, strict=True), key=lambda pair: sign * pair[0][key])
+        ]
         if by_key != numbers and numbers != sorted(numbers):
             return []  # the list says one order, its scores another
         return by_key
@@ -262,7 +278,9 @@ def numbers_in_lines(text: str, count: int) -> list[int]:
         if len(bracketed) > 1 and not re.search(r"[A-Za-z]{3}", re.sub(r"\[[^\]]*\]", "", line)):
             return [int(n) for n in bracketed]
         plain = re.sub(r"^[^\d:]{0,40}:", "", line)
-        if re.fullmatch(r"[\[(]?\s*\d{1,4}(?:\s*[\])]?\s*(?:[,;>|\s]|->|then)\s*[\[(]?\s*\d{1,4})+\s*[\])]?\.?", plain):
+        if re.fullmatch(
+            r"[\[(]?\s*\d{1,4}(?:\s*[\])]?\s*(?:[,;>|\s]|->|then)\s*[\[(]?\s*\d{1,4})+\s*[\])]?\.?", plain
+        ):
             return [int(n) for n in re.findall(r"\d+", plain)]
     if len(lines) > 1 and all(re.fullmatch(r"[-*•]?\s*\[?\d{1,4}\]?[.)]?", line) for line in lines):
         return [int(re.sub(r"\D", "", line)) for line in lines]

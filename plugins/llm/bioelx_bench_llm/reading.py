@@ -19,7 +19,9 @@ to think or to quote gives them far less, and their ratio then says nothing of i
 MAX_LOG_ODDS: Final = 20.0
 """Log-probabilities come in 32 or 16 bits; beyond this a difference is rounding."""
 
-THINKING: Final = r"(?:\w{1,8}:)?(?:think|thinking|thought|thoughts|reasoning|reason|reflection|analysis|scratchpad)"
+THINKING: Final = (
+    r"(?:\w{1,8}:)?(?:think|thinking|thought|thoughts|reasoning|reason|reflection|analysis|scratchpad)"
+)
 OPENED: Final = re.compile(
     rf"<\s*{THINKING}\s*>|<\|\s*(?:begin_of_thought|START_THINKING|begin_of_think)\s*\|>|\[THINK\]|◁think▷"
     r"|<unused94>|<\|channel>\s*thought|Here is my thought process:",
@@ -93,8 +95,8 @@ class Reading:
 def read_words(answer: Answer, words: Sequence[str]) -> Reading:
     """The probabilities of the words an answer may begin with.
 
-    They are read where the answer's word stands: at its first token, or behind tokens that only lead up to it (spaces,
-    quotes, marks of emphasis, reasoning that has ended). A word that is not among a token's alternatives can be
+    They are read where the answer's word stands: at its first token, or behind tokens that lead up to it
+    (spaces, quotes, marks of emphasis, reasoning that has ended). A word that is not among a token's alternatives can be
     no likelier than the least likely of them, nor than what the listed ones leave. So one token's probability
     alone is set against its complement.
 
@@ -132,7 +134,7 @@ def certain(words: Sequence[str], said: str) -> tuple[float, ...]:
 def masses_at(position: Position, chosen: str, words: Sequence[str]) -> dict[str, float]:
     """Probability of each wanted word at a token, over all its spellings; words that are not listed are left out."""
     masses: dict[str, float] = {}
-    listed = {token: value for token, value in position.alternatives}
+    listed = dict(position.alternatives)
     for token, value in listed.items():
         word = chosen if token == position.token else word_of(token)
         if word in words:
@@ -161,7 +163,9 @@ def is_reasoning(positions: Sequence[Position]) -> bool:
 def begins_to_think(text: str) -> bool:
     """Whether a text begins as reasoning does."""
     start = text.lstrip()
-    return bool(OPENED.match(start)) or start.startswith(("<think", "<thought", "<|channel", "<|start", "[THINK", "◁"))
+    return bool(OPENED.match(start)) or start.startswith(
+        ("<think", "<thought", "<|channel", "<|start", "[THINK", "◁")
+    )
 
 
 def unreadable(token: str) -> bool:

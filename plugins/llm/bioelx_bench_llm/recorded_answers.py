@@ -1,8 +1,8 @@
 """Recorded answers: a run's answers in one small file, from which anyone computes the run again without a model.
 
 The file is JSON lines in gzip: a header, then one line a question, in order of their hashes. A line holds the
-question's hash (the first 16 bytes of `Request.question_hash`, in base64) and what the strategy reads of the answer, with
-log-probabilities to three decimals. It holds no text of a prompt, no address and no key.
+question's hash (the first 16 bytes of `Request.question_hash`, in base64) and what the strategy reads of the
+answer, with log-probabilities to three decimals. It holds no text of a prompt, no address and no key.
 """
 
 from __future__ import annotations
@@ -62,7 +62,11 @@ def decode(value: Mapping[str, Any]) -> Answer:
     positions = scores = None
     if "p" in value:
         positions = tuple(
-            Position(str(t), float(v), tuple((str(a), float(b)) for a, b in zip(rest[::2], rest[1::2], strict=True)))
+            Position(
+                str(t),
+                float(v),
+                tuple((str(a), float(b)) for a, b in zip(rest[::2], rest[1::2], strict=True)),
+            )
             for t, v, *rest in value["p"]
         )
     if "s" in value:
@@ -95,7 +99,9 @@ def write_recorded(
         compact: Reduces an answer to what its strategy reads.
         facts: What the header says beside the format: model, strategy and other JSON values.
     """
-    lines = [json.dumps({"format": FORMAT, **facts, "answers": len(answers)}, ensure_ascii=False, sort_keys=True)]
+    lines = [
+        json.dumps({"format": FORMAT, **facts, "answers": len(answers)}, ensure_ascii=False, sort_keys=True)
+    ]
     for key, answer in sorted((short_key(key), answer) for key, answer in answers.items()):
         value = {"k": key, **encode(compact(answer))}
         lines.append(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
@@ -132,14 +138,22 @@ class RecordedAnswers:
                 value = orjson.loads(line)
                 if number == 1:
                     if value["format"] != FORMAT:
-                        raise ValueError(f"the format is not {FORMAT!r}")  # noqa: TRY301
+                        raise ValueError(f"the format is not {FORMAT!r}")
                     self.facts = value
                 else:
                     self._answers[str(value["k"])] = decode(value)
             except (ValueError, TypeError, LookupError, AttributeError) as error:
                 raise DataError(
-                    "the file does not hold recorded answers of this version", where=at(path, number), why=str(error)
+                    "the file does not hold recorded answers of this version",
+                    where=at(path, number),
+                    why=str(error),
                 ) from error
+
+    @property
+    def revision(self) -> str | None:
+        """The revision of the model that answered."""
+        found = self.facts.get("model_revision")
+        return None if found is None else str(found)
 
     def get(self, keys: Sequence[str]) -> dict[str, Answer]:
         """The answers that are there, by key."""

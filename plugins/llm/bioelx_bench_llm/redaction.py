@@ -16,11 +16,14 @@ USER_PART: Final = re.compile(r"\w+://([^/@\s]+)@")
 MIN_SECRET_LENGTH: Final = 8
 """Values shorter than this are placeholders such as `none`, and common words besides."""
 LOOKS_LIKE_KEY: Final = re.compile(
-    r"\b(?:sk|pk|rk|hf|gsk|xai|ghp|gho|glpat|xox[abp]|AIza)[-_][A-Za-z0-9_*-]{6,}|\bAIza[\w-]{20,}|\bA(?:KI|SI)A[A-Z0-9]{16}\b"
-    r"|\bya29\.[\w-]{10,}|\beyJ[\w-]{10,}\.[\w.-]{10,}|-----BEGIN [A-Z ]*PRIVATE KEY|(?i:bearer|basic)\s+[\w.~+/*=-]{8,}"
+    r"\b(?:sk|pk|rk|hf|gsk|xai|ghp|gho|glpat|xox[abp]|AIza)[-_][A-Za-z0-9_*-]{6,}|\bAIza[\w-]{20,}"
+    r"|\bA(?:KI|SI)A[A-Z0-9]{16}\b|\bya29\.[\w-]{10,}|\beyJ[\w-]{10,}\.[\w.-]{10,}"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY|(?i:bearer|basic)\s+[\w.~+/*=-]{8,}"
     r"|(?<=://)[^/@\s:]*:[^/@\s]*(?=@)"
 )
-LONG_RANDOM: Final = re.compile(r"(?=[\w+/=-]*\d)(?=[\w+/=-]*[A-Z])(?=[\w+/=-]*[a-z])[\w+/=-]{32,}|[0-9a-f]{32,}")
+LONG_RANDOM: Final = re.compile(
+    r"(?=[\w+/=-]*\d)(?=[\w+/=-]*[A-Z])(?=[\w+/=-]*[a-z])[\w+/=-]{32,}|[0-9a-f]{32,}"
+)
 
 
 class Redactor:

@@ -63,7 +63,7 @@ def logged(work: Path) -> list[dict[str, Any]]:
 
 
 def stored(work: Path) -> int:
-    with sqlite3.connect(work / "cache" / "answers" / "answers.sqlite") as connection:
+    with sqlite3.connect(work / "cache" / "answers" / "answers-2.sqlite") as connection:
         return int(connection.execute("SELECT count(*) FROM answers").fetchone()[0])
 
 

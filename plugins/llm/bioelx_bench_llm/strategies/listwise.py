@@ -26,7 +26,9 @@ async def listwise(question: Question) -> Verdict:
     orders = presentations(question, count)
     requests = [
         Request(
-            messages=shared.prompt.messages({**question.values, "candidates": [question.views[i] for i in order]}),
+            messages=shared.prompt.messages(
+                {**question.values, "candidates": [question.views[i] for i in order]}
+            ),
             max_tokens=shared.options.max_tokens or 32 + 6 * count,
             schema=answer_schema(count, shared.options.nil),
             seed=shared.seed + repeat if shared.options.repeats > 1 else None,

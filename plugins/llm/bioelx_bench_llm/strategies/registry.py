@@ -37,7 +37,7 @@ def find_strategy(name: str) -> Strategy:
 
 
 def foreign_code(name: str) -> str | None:
-    """sha256 of the module that holds another package's strategy, since results depend on it; None for built-in ones."""
+    """sha256 of the module that holds another package's strategy, since results depend on it."""
     if name in STRATEGIES:
         return None
     source = getattr(sys.modules.get(name.partition(":")[0]), "__file__", None)

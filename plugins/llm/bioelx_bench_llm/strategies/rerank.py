@@ -17,7 +17,9 @@ async def rerank(question: Question) -> Verdict:
     verdict = Verdict([None] * count)
     request = Request(
         query=shared.prompt.render("query", question.values),
-        documents=[shared.prompt.render("document", {**question.values, "candidate": v}) for v in question.views],
+        documents=[
+            shared.prompt.render("document", {**question.values, "candidate": v}) for v in question.views
+        ],
     )
     (answer,) = await ask(question, [request], verdict)
     if answer is None:

@@ -16,7 +16,7 @@ from bioelx_bench_llm.strategies.base import Question, Strategy, Verdict, ask
 async def setwise(question: Question) -> Verdict:
     """Let sets of `set_size` candidates compete; winners meet again until one is left.
 
-    After Zhuang et al. 2024 (arXiv 2310.09497), with the letters' likelihoods kept. Within a set the letters' likelihoods
+    After Zhuang et al. 2024 (arXiv 2310.09497), with the letters' likelihoods kept. Within a set the likelihoods
     differ by log-odds, and a set's winner has a likelihood in the next round too; so all candidates can be put on one
     scale by shifting each set to where its winner stands. The evidence is the logarithm of each candidate's share on
     it. Fallbacks are those of `reading.read_words` (`undecided`: the retriever's best of the set goes on, and its
@@ -24,7 +24,9 @@ async def setwise(question: Question) -> Verdict:
     """
     count = len(question.candidates)
     verdict = Verdict([None] * count)
-    behind: list[dict[int, float]] = [{} for _ in range(count)]  # for a set's winner: how far each other lies behind
+    behind: list[dict[int, float]] = [
+        {} for _ in range(count)
+    ]  # for a set's winner: how far each other lies behind
     alive, heard = list(range(count)), count == 1
     while len(alive) > 1:
         sets = deal(alive, question.shared.options.set_size)
@@ -96,7 +98,9 @@ def compact(answer: Answer) -> Answer:
     kept = []
     for position in answer.positions[:4]:
         letters = [(t, v) for t, v in position.alternatives if len(t.strip()) <= 2]
-        others = sorted((pair for pair in position.alternatives if pair not in letters), key=lambda pair: pair[1])
+        others = sorted(
+            (pair for pair in position.alternatives if pair not in letters), key=lambda pair: pair[1]
+        )
         rest = math.fsum(math.exp(value) for _, value in others[1:])
         bound = others[:1] + ([("...", math.log(rest))] if rest > 0 else [])
         kept.append(Position(position.token, position.logprob, tuple(letters + bound)))
