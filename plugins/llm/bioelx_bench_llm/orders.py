@@ -120,7 +120,7 @@ def settled(orders: Sequence[list[int]], count: int, found: Counter[str]) -> lis
     """The last complete order of several, else the last one; counted where they differ."""
     complete = [order for order in orders if set(range(1, count + 1)) <= set(order)]
     chosen = (complete or list(orders))[-1]
-    if any(order != chosen for order in complete or orders):
+    if any(order != chosen for order in orders):
         found["ambiguous"] += 1
     return chosen
 

@@ -146,7 +146,8 @@ def masses_at(position: Position, chosen: str, words: Sequence[str]) -> dict[str
 
 def filled(masses: Mapping[str, float], position: Position, words: Sequence[str]) -> tuple[float, ...]:
     """Log-probabilities of all words; those not listed share what is left, each at most the least that is listed."""
-    values = [value for _, value in position.alternatives] or [position.logprob]
+    known = [v for token, v in position.alternatives if token == position.token or not unreadable(token)]
+    values = known or [position.logprob]
     left = max(1.0 - math.fsum(map(math.exp, values)), 0.0)
     missing = sum(word not in masses for word in words)
     least = min(math.exp(min(values)), left / max(missing, 1))

@@ -97,7 +97,7 @@ def test_cards_show_names_in_the_mentions_language_and_english(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("model", "strategy", "prompt"),
     [
-        ("openai/gpt-4o-mini", "pointwise", BLOCKS),
+        ("openai/gpt-4o-mini", "pointwise", "pointwise"),
         ("openai/gpt-5-mini", "listwise", "listwise"),
         ("hosted_vllm/Qwen/Qwen3-Reranker-0.6B", "pointwise", "qwen3-reranker"),
         ("ollama_chat/llama3", "listwise", "listwise"),
