@@ -40,7 +40,7 @@ def main(kb: KnowledgeBase) -> None:
         started = time.perf_counter()
         assert sum(r.status == "ok" for r in ranker.rank_many(work)) == MENTIONS
         seconds = time.perf_counter() - started
-        assert ranker.notes()["calls"] == 0
+        assert ranker.notes().counts["calls"] == 0
         ranker.close()
         alone = read_alone(Path(folder) / "answers" / "answers.sqlite", keys)
     print(f"cached run of {MENTIONS} x {CANDIDATES}: {seconds:.1f} s; the rows alone: {alone:.1f} s")

@@ -2,45 +2,20 @@
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 from urllib.parse import urlsplit
 
-LOCAL_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost")
+from bioelx_bench import offline
+from bioelx_bench.offline import LOCAL_NAMES
 
 
 def is_loopback(address: str | None) -> bool:
     """Whether an http address is on this machine.
 
-    Only IP addresses and the names that the standards reserve for this machine (RFC 6761) can be: any other name is
-    somebody's entry in a name server, such as `127.evil.example`, and looking it up would leave the machine. The
-    reserved names are resolved, since a hosts file may send them elsewhere.
+    Only IP addresses and the names that the standards reserve for this machine can be: any other name is somebody's
+    entry in a name server, such as `127.evil.example`, and looking it up would leave the machine.
     """
     host = host_of(address)
-    if host is None:
-        return False
-    try:
-        return is_local(host)
-    except ValueError:
-        pass
-    if host not in LOCAL_NAMES and not host.endswith(".localhost"):
-        return False
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError:
-        return host == "localhost"  # clients cannot resolve it either, so nothing is sent
-    return bool(found) and all(is_local(str(entry[4][0])) for entry in found)
-
-
-def is_local(ip: str) -> bool:
-    """Whether an IP address in text form is a loopback one.
-
-    Raises:
-        ValueError: It is not an IP address.
-    """
-    found = ipaddress.ip_address(ip.partition("%")[0])
-    mapped = getattr(found, "ipv4_mapped", None)
-    return (mapped or found).is_loopback
+    return host is not None and (host.rstrip(".") in LOCAL_NAMES or offline.is_loopback(host))
 
 
 def host_of(address: str | None) -> str | None:

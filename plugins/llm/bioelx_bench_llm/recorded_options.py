@@ -48,6 +48,6 @@ def recorded_options(options: LlmOptions, recorded: RecordedAnswers) -> LlmOptio
     if str(given.get("model", "")).startswith("replay:"):
         del given["model"]
     try:
-        return LlmOptions(**{**dict(recorded.facts.get("options") or {}), **given})
+        return type(options)(**{**dict(recorded.facts.get("options") or {}), **given})
     except (ValueError, TypeError) as error:
         raise DataError("the recorded answers say options that cannot be", where=recorded.path) from error

@@ -19,7 +19,8 @@ PAIRS = st.lists(st.tuples(st.text(max_size=5), LOGPROBS), max_size=4).map(tuple
 ANSWERS = st.builds(
     Answer,
     text=st.text(max_size=50),
-    positions=st.none() | st.lists(st.builds(Position, st.text(max_size=5), LOGPROBS, PAIRS), max_size=3).map(tuple),
+    positions=st.none()
+    | st.lists(st.builds(Position, st.text(max_size=5), LOGPROBS, PAIRS), max_size=3).map(tuple),
     scores=st.none() | st.lists(st.tuples(st.integers(-5, 50), st.floats(-1e6, 1e6)), max_size=4).map(tuple),
     prompt_tokens=st.integers(0, 10**6),
     cost_usd=st.none() | st.floats(0, 10),

@@ -63,7 +63,7 @@ READ = [
     f"<think>The list is [1, 2, 3]. Perhaps [2, 1, 3]?</think>\n{ORDER}",
     f"The list is [1, 2, 3]. Perhaps [2, 1, 3]? No.\n</think>\n\n{ORDER}",
     f"<thought>[1, 2, 3]?</thought>{ORDER}",
-    f"<thinking>\n[1, 2, 3]</thinking>\n<think>{{\"ranking\": [1, 2, 3]}}</think>{ORDER}",
+    f'<thinking>\n[1, 2, 3]</thinking>\n<think>{{"ranking": [1, 2, 3]}}</think>{ORDER}',
     f"<unused94>thought\n[1, 2, 3]<unused95>{ORDER}",
     f"[THINK][1, 2, 3][/THINK]{ORDER}",
     f"◁think▷[1, 2, 3]◁/think▷{ORDER}",
@@ -101,7 +101,9 @@ def test_one_order_is_read_whatever_its_form(text: str) -> None:
         ('{"ranking": ["5-alpha reductase", "[2]", "[1]"]}', [1, 0], {"out_of_range": 1, "missing": 1}),
     ],
 )
-def test_what_is_wrong_with_an_order_is_counted(text: str, order: list[int], fallbacks: dict[str, int]) -> None:
+def test_what_is_wrong_with_an_order_is_counted(
+    text: str, order: list[int], fallbacks: dict[str, int]
+) -> None:
     found = parse_order(Answer(text=text, finish_reason="stop"), 3, nil=False)
     assert (found.indices, dict(found.fallbacks)) == (order, fallbacks)
 
@@ -112,7 +114,11 @@ def test_what_is_wrong_with_an_order_is_counted(text: str, order: list[int], fal
         ("It is one of the 3 candidates.", "stop", "unparsed"),
         ("The best of all 10 candidates, 3 of them genes, is the first.", "stop", "unparsed"),
         ("1. alpha one\n2. alpha two\n3. alpha three", "stop", "unparsed"),  # its own numbers, or ours?
-        ('{"ranking": {"1": 3, "2": 1, "3": 2}}', "stop", "unparsed"),  # a candidate's place, or a place's candidate?
+        (
+            '{"ranking": {"1": 3, "2": 1, "3": 2}}',
+            "stop",
+            "unparsed",
+        ),  # a candidate's place, or a place's candidate?
         ('{"candidates": [1, 2, 3], "best": [3, 1, 2]}', "stop", "unparsed"),
         ('[{"id": 3, "score": 0.1}, {"id": 1, "score": 0.9}, {"id": 2, "score": 0.5}]', "stop", "unparsed"),
         ('{"ranking": ["alpha three", "alpha one"]}', "stop", "unparsed"),
@@ -139,10 +145,19 @@ def test_nil_counts_only_where_it_is_allowed() -> None:
     assert not without.nil and without.fallbacks == Counter(out_of_range=1)
 
 
-WRAPPERS = ("{}", "```json\n{}\n```", "Here: {}", "<think>[{}, {}] hm</think>{}", "x</think>{}", "{}<|im_end|>")
+WRAPPERS = (
+    "{}",
+    "```json\n{}\n```",
+    "Here: {}",
+    "<think>[{}, {}] hm</think>{}",
+    "x</think>{}",
+    "{}<|im_end|>",
+)
 
 
-@given(st.permutations(range(1, 8)), st.integers(0, 8), st.sampled_from(WRAPPERS), st.permutations(range(1, 8)))
+@given(
+    st.permutations(range(1, 8)), st.integers(0, 8), st.sampled_from(WRAPPERS), st.permutations(range(1, 8))
+)
 @settings(max_examples=300, deadline=None)
 def test_any_order_in_any_form_is_read_or_counted(
     order: list[int], form: int, wrapper: str, other: list[int]

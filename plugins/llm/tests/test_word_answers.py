@@ -36,13 +36,19 @@ def probability(answer: Answer) -> float | None:
         (one(" Yes", -1.0, (" Yes", -1.0), ("yes", -1.0), ("No", -1.0)), 2 / 3),
         (one("ĠYes", -0.1, ("ĠYes", -0.1), ("ĠNo", -2.5)), 1 / (1 + math.exp(-2.4))),
         (one("▁yes", -0.1, ("▁yes", -0.1), ("▁no", -2.5)), 1 / (1 + math.exp(-2.4))),
-        (one("bytes:\\x20Yes", -0.1, ("bytes:\\x20Yes", -0.1), ("bytes:\\x20No", -2.5)), 1 / (1 + math.exp(-2.4))),
+        (
+            one("bytes:\\x20Yes", -0.1, ("bytes:\\x20Yes", -0.1), ("bytes:\\x20No", -2.5)),
+            1 / (1 + math.exp(-2.4)),
+        ),
         (one("ＹＥＳ", -0.1), math.exp(-0.1)),
         (one('"Yes"', -0.1), math.exp(-0.1)),
         (one("**No**", -0.1), 1 - math.exp(-0.1)),
         ((*one("\n", -0.1), *one('"', -0.1), *one("Yes", -0.2)), math.exp(-0.2)),
         ((*one('"', -0.05, ('"', -0.05), ("**", -3.0)), *one("No", -0.1)), 1 - math.exp(-0.1)),
-        ((*one("<think>", -0.01), *one("\n\n", 0.0), *one("</think>", 0.0), *one("yes", -0.3)), math.exp(-0.3)),
+        (
+            (*one("<think>", -0.01), *one("\n\n", 0.0), *one("</think>", 0.0), *one("yes", -0.3)),
+            math.exp(-0.3),
+        ),
         (one("Maybe", -1.0, ("Maybe", -1.0), ("yes", -1.1), ("no", -1.3)), 1 / (1 + math.exp(-0.2))),
     ],
 )
@@ -87,11 +93,15 @@ def test_without_log_probabilities_the_word_counts_and_that_is_said(text: str, y
 
 
 def test_a_token_shown_by_its_number_is_read_from_the_text() -> None:
-    answer = Answer(text="No", positions=one("token_id:2822", -0.1, ("token_id:2822", -0.1), ("token_id:9642", -2.5)))
+    answer = Answer(
+        text="No", positions=one("token_id:2822", -0.1, ("token_id:2822", -0.1), ("token_id:9642", -2.5))
+    )
     assert probability(answer) == pytest.approx(math.exp(-2.5), abs=0.02)
 
 
-@given(st.floats(-15, 0), st.sampled_from(["yes", "Yes", " yes", "ĠYes", "▁YES", '"yes', "yes."]), st.booleans())
+@given(
+    st.floats(-15, 0), st.sampled_from(["yes", "Yes", " yes", "ĠYes", "▁YES", '"yes', "yes."]), st.booleans()
+)
 @settings(max_examples=200, deadline=None)
 def test_evidence_grows_with_the_probability_of_yes(logprob: float, token: str, negative: bool) -> None:
     token = re.sub("yes", "no", token, flags=re.I) if negative else token
@@ -100,7 +110,9 @@ def test_evidence_grows_with_the_probability_of_yes(logprob: float, token: str, 
     assert (low >= high) if negative else (low <= high)
 
 
-@given(st.lists(st.tuples(st.text(max_size=6), st.floats(-30, 0)), min_size=1, max_size=6), st.text(max_size=9))
+@given(
+    st.lists(st.tuples(st.text(max_size=6), st.floats(-30, 0)), min_size=1, max_size=6), st.text(max_size=9)
+)
 @settings(max_examples=300, deadline=None)
 def test_any_tokens_give_finite_evidence_or_none(tokens: list[tuple[str, float]], text: str) -> None:
     positions = tuple(Position(t, v, tuple(tokens)) for t, v in tokens)
@@ -140,10 +152,32 @@ def test_the_text_is_what_the_model_said(said: SimpleNamespace, text: str) -> No
         ({"content": []}, None),
         ({"content": [{"token": "Yes", "logprob": -0.1, "top_logprobs": None}]}, 0),
         ({"content": [{"token": "Yes", "logprob": -0.1, "top_logprobs": []}]}, 0),
-        ({"content": None, "tokens": ["Yes"], "token_logprobs": [-0.1], "top_logprobs": [{"Yes": -0.1, "No": -3}]}, 2),
-        ({"content": [{"token": "Yes", "logprob": 0.9, "top_logprobs": [{"token": "No", "logprob": 0.1}]}]}, None),
+        (
+            {
+                "content": None,
+                "tokens": ["Yes"],
+                "token_logprobs": [-0.1],
+                "top_logprobs": [{"Yes": -0.1, "No": -3}],
+            },
+            2,
+        ),
+        (
+            {
+                "content": [
+                    {"token": "Yes", "logprob": 0.9, "top_logprobs": [{"token": "No", "logprob": 0.1}]}
+                ]
+            },
+            None,
+        ),
         ({"content": [{"token": "Yes", "logprob": None}]}, None),
-        ({"content": [{"token": "Yes", "logprob": -0.1, "top_logprobs": [{"token": "No", "logprob": -math.inf}]}]}, 0),
+        (
+            {
+                "content": [
+                    {"token": "Yes", "logprob": -0.1, "top_logprobs": [{"token": "No", "logprob": -math.inf}]}
+                ]
+            },
+            0,
+        ),
     ],
 )
 def test_log_probabilities_are_read_in_each_form(logprobs: Any, count: int | None) -> None:
@@ -151,10 +185,14 @@ def test_log_probabilities_are_read_in_each_form(logprobs: Any, count: int | Non
     assert (None if found is None else len(found[0].alternatives)) == count
 
 
-@given(st.lists(st.tuples(st.sampled_from("ABCDE xyzÄ") | st.just("Yes"), st.floats(-9, -1.7)), min_size=2, max_size=6))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("ABCDE xyzÄ") | st.just("Yes"), st.floats(-9, -1.7)), min_size=2, max_size=6
+    )
+)
 @settings(max_examples=200, deadline=None)
 def test_what_is_recorded_of_an_answer_is_read_alike(pairs: list[tuple[str, float]]) -> None:
-    alternatives = tuple({token: value for token, value in pairs}.items())
+    alternatives = tuple(dict(pairs).items())
     answer = Answer(text="long prose", positions=(Position(*alternatives[0], alternatives),))
     for module, words in ((pointwise, ("yes", "no")), (setwise, tuple("abcde"))):
         whole, kept = read_words(answer, words), read_words(module.compact(answer), words)
@@ -165,4 +203,6 @@ def test_what_is_recorded_of_an_answer_is_read_alike(pairs: list[tuple[str, floa
 
 
 def test_words_lose_what_tokenizers_put_around_them() -> None:
-    assert {word_of(t) for t in ("Yes", " yes", "ĠYES", "▁yes", '"yes"', "**Yes**", "<0x20>Yes", "yes,")} == {"yes"}
+    assert {word_of(t) for t in ("Yes", " yes", "ĠYES", "▁yes", '"yes"', "**Yes**", "<0x20>Yes", "yes,")} == {
+        "yes"
+    }
