@@ -178,6 +178,9 @@ def commands() -> list[CommandSpec]:
         "kb": "Build and show knowledge bases",
         "doctor": "Check this machine, its plugins and models",
         "config": "Show every setting and where it comes from",
+        "runs": "List the finished runs, filter and remove them",
+        "show": "Show a finished run again: its table, time, tokens and cost",
+        "rescore": "Score a finished run again with another mix or other metrics",
         "compare": "Compare runs mention by mention, with paired tests",
         "leaderboard": "Add runs to the leaderboards and build their pages",
     }

@@ -39,6 +39,7 @@ def compare_runs(
     ] = 0,
     to: Annotated[str, typer.Option(help="table, markdown, latex or json.")] = "table",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap and the permutation test.")] = 0,
+    output: Annotated[Path | None, typer.Option(help="Folder of runs.")] = None,
 ) -> None:
     """Compare runs mention by mention: differences with intervals, paired tests with Holm's correction."""
     from bioelx_bench.cli.comparison_tables import latex, markdown
@@ -49,8 +50,8 @@ def compare_runs(
     session: Session = ctx.obj
     if to not in {"table", "markdown", "latex", "json"}:
         raise UsageError(f"unknown format {to!r}", where="--to", hint="table, markdown, latex or json")
-    output = Path(session.config.get("output"))
-    loaded = [load_run(run, output) for run in runs]
+    folder = output or Path(session.config.get("output"))
+    loaded = [load_run(run, folder) for run in runs]
     figures = [f for f in metric or [] if not f.startswith("recall@")]
     extra = [f.partition("@")[2] for f in [*(metric or [])] if "@" in f]
     with session.progress.task("Comparing", unit="runs"):

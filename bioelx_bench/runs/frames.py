@@ -32,7 +32,7 @@ def mention_frame(
     """
     import pandas as pd
 
-    frame = predictions.to_pandas(integer_object_nulls=True).convert_dtypes()
+    frame = predictions.to_pandas()  # ranks are floats, NaN for no hit, so that comparing them needs no care
     if mentions is not None:
         texts = texts_of(set(frame["mention_id"]), mentions())
         missing = next((m for m in frame["mention_id"] if m not in texts), None)

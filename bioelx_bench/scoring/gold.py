@@ -33,11 +33,6 @@ class ConceptCodes(dict[str, int]):
         self[concept_id] = row
         return row
 
-    def trim(self) -> None:
-        """Forget everything once it is much; codes from before and after must not be compared."""
-        if len(self) > MAX_REMEMBERED:
-            self.clear()
-
 
 class GoldConcepts:
     """Looks gold concepts up in a knowledge base, each once.
@@ -64,6 +59,11 @@ class GoldConcepts:
             return tuple(dict.fromkeys(gold))
         found = (concept for old in gold for concept in self._successors(old) or (old,))
         return tuple(dict.fromkeys(found))
+
+    def __call__(self, mention: LabelledMention) -> tuple[tuple[str, ...], bool]:
+        """The mention's gold, and whether the knowledge base has enough of it for a hit."""
+        gold = self.current(mention)
+        return gold, self.known(gold)
 
     def known(self, gold: Iterable[str]) -> bool:
         """Whether the knowledge base has enough of the gold for a hit: any or all of it, by the protocol."""

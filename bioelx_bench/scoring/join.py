@@ -14,7 +14,7 @@ import numpy.typing as npt
 from bioelx_bench.errors import DataError
 from bioelx_bench.records import Interpolation, LabelledMention
 from bioelx_bench.runs.logs import CandidateLine, RankingLine
-from bioelx_bench.scoring.gold import ConceptCodes, GoldConcepts
+from bioelx_bench.scoring.gold import MAX_REMEMBERED
 from bioelx_bench.scoring.interpolation import mix, order
 from bioelx_bench.scoring.matching import (
     Ints,
@@ -30,6 +30,10 @@ from bioelx_bench.scoring.protocols import ScoringProtocol, part_ids
 from bioelx_bench.scoring.rankings import FAILED, RankingIndex
 
 Floats = npt.NDArray[np.float64]
+Codes = dict[str, int]
+"""Codes of concepts as `gold.ConceptCodes` gives them."""
+
+ResolveGold = Callable[[LabelledMention], tuple[tuple[str, ...], bool]]
 CodeLists = Callable[[Sequence[Sequence[str]]], Ints]
 
 
@@ -202,7 +206,7 @@ class Joiner:
         lines: The lines of the candidate log.
         path: The log, for errors.
         codes: Gives concepts their codes.
-        gold: Gives mentions their gold.
+        gold: Gives a mention's gold, and whether enough of it is in the knowledge base; called in order.
         protocol: How candidates are counted.
         reordering: Applies the rankings; None where nothing ranked.
     """
@@ -211,8 +215,8 @@ class Joiner:
         self,
         lines: Iterator[CandidateLine],
         path: Path,
-        codes: ConceptCodes,
-        gold: GoldConcepts,
+        codes: Codes,
+        gold: ResolveGold,
         protocol: ScoringProtocol,
         reordering: Reordering | None,
     ) -> None:
@@ -231,7 +235,8 @@ class Joiner:
         Raises:
             DataError: The log has another mention in their place.
         """
-        self._codes.trim()
+        if len(self._codes) > MAX_REMEMBERED:
+            self._codes.clear()
         kept: list[LabelledMention] = []
         gold: list[tuple[str, ...]] = []
         known: list[bool] = []
@@ -240,9 +245,8 @@ class Joiner:
         mapped = 0
         for mention in mentions:
             found = [self._next(part) for part in part_ids(mention, self._protocol)]
-            current = self._gold.current(mention)
+            current, in_kb = self._gold(mention)
             mapped += current != mention.gold
-            in_kb = self._gold.known(current)
             if in_kb or self._protocol.nil == "count":
                 kept.append(mention)
                 gold.append(current)

@@ -32,7 +32,7 @@ class LoggedLists:
     def __call__(self, stage: str, mention_ids: Sequence[str]) -> list[list[str]]:
         """The lists of mentions that stand in the log in this order."""
         found: list[list[str]] = []
-        lines = self._lines(mention_ids)
+        lines = self.lines(mention_ids)
         while block := list(islice(lines, BLOCK)):
             if stage == "retrieval" or self.reordering is None:
                 found += [line.concepts for line in block]
@@ -41,7 +41,8 @@ class LoggedLists:
                 found += reordered(block, ids, self.reordering)
         return found
 
-    def _lines(self, mention_ids: Sequence[str]) -> Iterator[CandidateLine]:
+    def lines(self, mention_ids: Sequence[str]) -> Iterator[CandidateLine]:
+        """The lines of mentions; of the first part, where one was split."""
         wanted = iter(mention_ids)
         expected = next(wanted, None)
         for line in self.candidates.lines():
