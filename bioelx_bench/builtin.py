@@ -98,8 +98,9 @@ def commands() -> list[CommandSpec]:
     """The core's own commands."""
     table = {
         "run": "Run a retriever and a ranker on a benchmark and score them",
+        "link": "Link mentions in text of your own, without gold",
         "list": "List datasets, knowledge bases, retrievers, rankers, metrics and presets",
-        "plugins": "Show installed plugins, and those set aside with the reason",
+        "plugins": "Show installed plugins, and broken ones with the reason",
         "datasets": "Prepare, verify and show benchmarks",
         "cards": "Build the dataset cards, and check that they agree",
         "kb": "Build and show knowledge bases",

@@ -222,7 +222,12 @@ class CheckSpec(Declaration):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PresetSpec:
-    """A named combination of components, chosen by `run --preset`; options on the command line win."""
+    """A named combination of components, chosen by `run --preset`; what the user gives wins.
+
+    Attributes:
+        k: Candidates to retrieve; None leaves it to the user's settings.
+        rerank_depth: Candidates to rank; None likewise.
+    """
 
     name: str
     summary: str
@@ -230,5 +235,5 @@ class PresetSpec:
     ranker: str | None = None
     retriever_options: Mapping[str, Any] = field(default_factory=dict)
     ranker_options: Mapping[str, Any] = field(default_factory=dict)
-    k: int = 50
-    rerank_depth: int = 10
+    k: int | None = None
+    rerank_depth: int | None = None

@@ -11,6 +11,7 @@ import importlib.util
 import os
 import re
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
@@ -72,17 +73,19 @@ class Plugin:
         version: Version of its distribution, or `local`.
         distribution: Name of its distribution, or the path of a local file.
         hooks: Names of the hooks it implements.
+        seconds: How long its import took.
     """
 
     name: str
     version: str
     distribution: str
     hooks: tuple[str, ...]
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class BrokenPlugin:
-    """A plugin that was set aside, and why."""
+    """A plugin that could not be loaded, and why."""
 
     name: str
     distribution: str
@@ -161,6 +164,10 @@ class Plugins:
                 what, why=f"these plugins could not be loaded: {broken}", hint="bioelx-bench plugins"
             )
         raise UsageError(what, hint=f"bioelx-bench list {kind.replace('_', '-')}")
+
+    def slow(self, seconds: float) -> list[Plugin]:
+        """Plugins whose import took longer than so many seconds."""
+        return [plugin for plugin in self.loaded if plugin.seconds > seconds]
 
     def call_events(self, hook: str, **arguments: Any) -> list[str]:
         """Call a run-event hook of every plugin; returns a message for each one that raised."""
@@ -252,8 +259,9 @@ def load_file(path: Path) -> ModuleType:
 
 
 def add(plugins: Plugins, name: str, distribution: str, version: str, load: Callable[[], object]) -> None:
-    """Load one plugin and take its declarations, or quarantine it."""
+    """Load one plugin and take its declarations, or record it as broken."""
     manager = plugins.manager
+    start = time.perf_counter()
     try:
         if other := next((p for p in plugins.loaded if p.name == name), None):
             raise ValueError(f"the plugin name {name!r} is already taken by {other.distribution}")
@@ -271,7 +279,7 @@ def add(plugins: Plugins, name: str, distribution: str, version: str, load: Call
         reason = shorten(f"{type(error).__name__}: {error}", REASON_LENGTH)
         plugins.broken.append(BrokenPlugin(name, distribution, reason))
         return
-    plugin = Plugin(name, version, distribution, hooks)
+    plugin = Plugin(name, version, distribution, hooks, time.perf_counter() - start)
     plugins.loaded.append(plugin)
     for kind, spec in taken:
         plugins.declared[kind].setdefault(spec.name, []).append(RegisteredSpec(plugin, spec))
