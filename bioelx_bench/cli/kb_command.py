@@ -274,7 +274,8 @@ def show_kb(session: Session, kb: KnowledgeBase) -> None:
         console.print(f"{kb.name}  {kb.folder}", style="bold", markup=False)
         console.print(f"sha256 {kb.sha256}")
         console.print(
-            f"{len(kb):,} concepts, {kb.name_count:,} names, {manifest.definitions:,} definitions; ids: {kb.id_scheme}"
+            f"{len(kb):,} concepts, {kb.name_count:,} names, {manifest.definitions:,} definitions; "
+            f"ids: {kb.id_scheme}"
         )
         table = Table("language", "names", "source", "names", box=None)
         languages, sources = counted(manifest.counts, "language:"), counted(manifest.counts, "source:")
