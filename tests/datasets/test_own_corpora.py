@@ -70,7 +70,7 @@ def test_composite_mentions_of_ncbi_disease_follow_the_policy(policy, golds, tmp
         with pytest.raises(UsageError, match="all gold of a mention must be found"):
             check_gold([prepared], "mesh", match="any")
     assert check_gold([prepared], "mesh", match="all" if policy == "all" else "any") == {"en": 1}
-    with pytest.raises(UsageError, match="no gold id .* is of the knowledge base's scheme 'umls'"):
+    with pytest.raises(UsageError, match=r"no gold id .* is of the knowledge base's scheme 'umls'"):
         check_gold([prepared], "umls", match="all")
 
 
