@@ -56,7 +56,12 @@ def kb_folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def mentions() -> list[LabelledMention]:
-    texts = [("Zuckerkrankheit", "C0011849"), ("Asthma", "C0004096"), ("Dengue", "C0011311"), ("Pest", "C0032064")]
+    texts = [
+        ("Zuckerkrankheit", "C0011849"),
+        ("Asthma", "C0004096"),
+        ("Dengue", "C0011311"),
+        ("Pest", "C0032064"),
+    ]
     return [
         LabelledMention(f"m{i}", Document(f"d{i}", "", "de"), (), text, "de", (gold,))
         for i, (text, gold) in enumerate(texts)

@@ -20,22 +20,41 @@ from bioelx_bench.errors import BenchError, UsageError
 from bioelx_bench.records import Candidate, Document, LabelledMention, Mention, Ranking
 
 sys.path.insert(0, str(Path(__file__).parent))
-from conftest import Grams, Reverse  # noqa: E402
+from conftest import Grams, Reverse
 
 pytestmark = pytest.mark.usefixtures("cache")
 
 
 def test_exported_names_are_pinned_and_shown() -> None:
     assert bioelx_bench.__all__ == [
-        *("BaseDataset", "BaseRanker", "BaseRetriever", "LinkedMention", "RunConfig", "RunResult", "Workspace"),
-        *("compare", "evaluate", "hookimpl", "link", "load_dataset", "load_run", "open_knowledge_base", "runs"),
+        *(
+            "BaseDataset",
+            "BaseRanker",
+            "BaseRetriever",
+            "LinkedMention",
+            "RunConfig",
+            "RunResult",
+            "Workspace",
+        ),
+        *(
+            "compare",
+            "evaluate",
+            "hookimpl",
+            "link",
+            "load_dataset",
+            "load_run",
+            "open_knowledge_base",
+            "runs",
+        ),
     ]
     assert set(bioelx_bench.__all__) <= set(dir(bioelx_bench))
     for name in bioelx_bench.__all__:
         assert callable(getattr(bioelx_bench, name))
 
 
-def test_a_live_retriever_is_evaluated(tmp_path: Path, kb_folder: Path, mentions: list[LabelledMention]) -> None:
+def test_a_live_retriever_is_evaluated(
+    tmp_path: Path, kb_folder: Path, mentions: list[LabelledMention]
+) -> None:
     run = evaluate(mentions, Grams(), kb=kb_folder, k=3, output=tmp_path / "runs")
     assert run.scores["de"].retrieval.figures["recall@1"] == 0.75
     assert run.scores["de"].coverage == 0.75
@@ -61,19 +80,45 @@ def test_command_keyword_and_repetition_give_one_result(
         "    return [RetrieverSpec(name='grams', summary='s', factory=__name__ + ':make')]\n"
         "def make(options, environment):\n    return Grams()\n"
     )
-    plugin.write_text((Path(__file__).parent / "conftest.py").read_text().replace("@pytest.fixture\n", "") + head)
-    arguments = ["run", "--plugin", str(plugin), "--retriever", "grams", "--dataset", "xl-bel", "--subset", "de"]
-    arguments += ["--limit", "20", "--kb", str(kb_folder), "--k", "5", "--output", str(tmp_path / "a"), "--json"]
+    plugin.write_text(
+        (Path(__file__).parent / "conftest.py").read_text().replace("@pytest.fixture\n", "") + head
+    )
+    arguments = [
+        "run",
+        "--plugin",
+        str(plugin),
+        "--retriever",
+        "grams",
+        "--dataset",
+        "xl-bel",
+        "--subset",
+        "de",
+    ]
+    arguments += [
+        "--limit",
+        "20",
+        "--kb",
+        str(kb_folder),
+        "--k",
+        "5",
+        "--output",
+        str(tmp_path / "a"),
+        "--json",
+    ]
     assert invoke(arguments) == 0
     first = json.loads(capsys.readouterr().out)
     workspace = bioelx_bench.Workspace(plugin_files=[plugin])
     options: dict[str, Any] = {"subset": "de", "limit": 20, "k": 5, "output": tmp_path / "b"}
     second = evaluate("xl-bel", "grams", kb=str(kb_folder), workspace=workspace, **options)
     stored = json.loads((second.folder / "result.json").read_text())
-    assert {k: v for k, v in stored.items() if k != "timing"} == {k: v for k, v in first.items() if k != "timing"}
+    assert {k: v for k, v in stored.items() if k != "timing"} == {
+        k: v for k, v in first.items() if k != "timing"
+    }
     live = sys.modules["bioelx_bench_local_grams"].Grams()
     third = json.loads(
-        (evaluate("xl-bel", live, kb=str(kb_folder), workspace=workspace, **options).folder / "result.json").read_text()
+        (
+            evaluate("xl-bel", live, kb=str(kb_folder), workspace=workspace, **options).folder / "result.json"
+        ).read_text()
     )
     for record in (stored, third):
         for field in ("timing", "run_id"):
@@ -187,7 +232,10 @@ def test_numbers_of_numpy_are_simply_taken(tmp_path: Path, kb_folder: Path, ment
 
 RANKINGS: dict[str, tuple[Callable[[Mention, Sequence[Candidate]], Any], str]] = {
     "lost": (lambda m, c: Ranking(m.id, tuple(c)[:-1]), "no permutation"),
-    "score": (lambda m, c: Ranking(m.id, tuple(Candidate(x.concept_id, 9.0, x.name) for x in c)), "score or name"),
+    "score": (
+        lambda m, c: Ranking(m.id, tuple(Candidate(x.concept_id, 9.0, x.name) for x in c)),
+        "score or name",
+    ),
     "evidence": (lambda m, c: Ranking(m.id, tuple(c), (1.0,) * (len(c) + 1)), "values of evidence"),
     "nan": (lambda m, c: Ranking(m.id, tuple(c), (math.nan,) * len(c)), "finite"),
     "type": (lambda m, c: "first", "in place of a Ranking"),
@@ -206,7 +254,9 @@ def test_a_hostile_ranker_is_refused(case: str, tmp_path: Path, kb_folder: Path,
         def rank(self, mention: Mention, candidates: Sequence[Candidate]) -> Any:
             return make(mention, candidates)
 
-    everything = broken(lambda m, c: [Candidate("C0004096", 2.0, "asthma"), Candidate("C0011311", 1.0, "dengue")])
+    everything = broken(
+        lambda m, c: [Candidate("C0004096", 2.0, "asthma"), Candidate("C0011311", 1.0, "dengue")]
+    )
     with pytest.raises(BenchError, match=expected) as caught:
         evaluate(mentions, everything, Hostile(), kb=kb_folder, k=3, output=tmp_path / "runs")
     assert "Hostile" in str(caught.value)
@@ -229,7 +279,9 @@ class Failing(Reverse):
 
 
 def test_failed_work_is_no_success_and_is_asked_again(tmp_path: Path, kb_folder: Path, mentions: Any) -> None:
-    everything = broken(lambda m, c: [Candidate("C0004096", 2.0, "asthma"), Candidate("C0011311", 1.0, "dengue")])
+    everything = broken(
+        lambda m, c: [Candidate("C0004096", 2.0, "asthma"), Candidate("C0011311", 1.0, "dengue")]
+    )
     ranker = Failing()
     options: dict[str, Any] = {"kb": kb_folder, "k": 3, "output": tmp_path / "runs"}
     ranker.failing = ("m1",)
@@ -244,7 +296,9 @@ def test_failed_work_is_no_success_and_is_asked_again(tmp_path: Path, kb_folder:
 
 
 def test_text_without_gold_is_linked(kb_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = link(["fever after [dengue] in a child with [asthma]", "diabetes"], Grams(), Reverse(), kb=kb_folder, k=3)
+    found = link(
+        ["fever after [dengue] in a child with [asthma]", "diabetes"], Grams(), Reverse(), kb=kb_folder, k=3
+    )
     assert [one.mention.text for one in found] == ["dengue", "asthma", "diabetes"]
     assert found[0].mention.document.text == "fever after dengue in a child with asthma"
     assert found[0].mention.document.text[slice(12, 18)] == "dengue"
@@ -259,7 +313,9 @@ def test_text_without_gold_is_linked(kb_folder: Path, capsys: pytest.CaptureFixt
             link(wrong, Grams(), kb=kb_folder)
 
 
-def test_another_code_is_another_run(tmp_path: Path, kb_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_code_is_another_run(
+    tmp_path: Path, kb_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     plugin = tmp_path / "edited.py"
     source = (Path(__file__).parent / "conftest.py").read_text().replace("@pytest.fixture\n", "") + (
         "from bioelx_bench import hookimpl\nfrom bioelx_bench.declarations import RetrieverSpec\n"
@@ -267,7 +323,17 @@ def test_another_code_is_another_run(tmp_path: Path, kb_folder: Path, capsys: py
         "    return [RetrieverSpec(name='grams', summary='s', factory=__name__ + ':make')]\n"
         "def make(options, environment):\n    return Grams()\n"
     )
-    arguments = ["run", "--plugin", str(plugin), "--retriever", "grams", "--dataset", "xl-bel", "--subset", "de"]
+    arguments = [
+        "run",
+        "--plugin",
+        str(plugin),
+        "--retriever",
+        "grams",
+        "--dataset",
+        "xl-bel",
+        "--subset",
+        "de",
+    ]
     arguments += ["--limit", "5", "--kb", str(kb_folder), "--output", str(tmp_path / "runs"), "--json"]
     ids = []
     for text in (source, source.replace("i + 3", "i + 4")):
