@@ -6,6 +6,7 @@ with its reason, everything else works, and only a run that needs it stops.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import re
@@ -24,7 +25,7 @@ from typing import Any, Final
 
 import pluggy
 
-from bioelx_bench import builtin, hookspecs
+from bioelx_bench import hookspecs
 from bioelx_bench.declarations import (
     AliasSourceSpec,
     CheckSpec,
@@ -205,7 +206,8 @@ def load_plugins(files: Sequence[Path] = (), disable: str | None = None) -> Plug
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
     plugins = Plugins(manager)
-    add(plugins, CORE, "bioelx-bench", installed_version("bioelx-bench"), lambda: builtin)
+    core = partial(importlib.import_module, "bioelx_bench.builtin")
+    add(plugins, CORE, "bioelx-bench", installed_version("bioelx-bench"), core)
     points = sorted(entry_points(group=PROJECT), key=lambda p: (p.name, p.value))
     names = Counter(point.name for point in points)
     for point in points:

@@ -95,7 +95,7 @@ def perform(session: Session, plan: Plan) -> Outcome:
 def run_all(session: Session, layer: Layer) -> None:
     """Run every benchmark that is available; those that are missing are named with the way to get each."""
     from bioelx_bench.cli.tables import show_missing, show_result
-    from bioelx_bench.datasets.survey import at_hand
+    from bioelx_bench.datasets.availability import first_available
     from bioelx_bench.errors import MissingError
     from bioelx_bench.runs.plan import file_layers, plan_run
     from bioelx_bench.runs.run_config import combine
@@ -107,7 +107,7 @@ def run_all(session: Session, layer: Layer) -> None:
         spec = declared.spec
         if not spec.benchmark:
             continue
-        part, lack = at_hand(declared, data_root=config.data_root, environment=session.environment())
+        part, lack = first_available(declared, data_root=config.data_root, environment=session.environment())
         if lack is not None:
             missing[f"{spec.name}@{spec.revisions[0]}"] = lack
         if part is None:

@@ -166,7 +166,7 @@ def load_declared(
         subsets=plan.subsets,
         sha256={s.subset: s.sha256 for s in subsets},
         limit=limit,
-        id_scheme=getattr(subsets[0], "id_scheme", "umls"),
+        id_scheme=subsets[0].id_scheme,
     )
     return info, RunMentions([prepared_mentions(s, limit) for s in subsets])
 

@@ -16,7 +16,7 @@ from bioelx_bench.runs.foreign import Origin, calling
 from bioelx_bench.scoring.protocols import ScoringProtocol, sub_mentions
 
 if TYPE_CHECKING:
-    from bioelx_bench.datasets.prepare import PreparedSubset
+    from bioelx_bench.datasets.prepared import PreparedSubset
 
 LIVE_REVISION: Final = "live"
 
@@ -31,7 +31,7 @@ class SubsetMentions:
         size: How many mentions of it the run has.
         read: Gives them, as often as it is called.
         sources: sha256 of each file that was read.
-        counts: Odd rows by kind; empty where the run has only a part of the subset, of which nobody counted them.
+        counts: Oddities of these mentions by kind.
     """
 
     name: str
@@ -85,7 +85,7 @@ def prepared_mentions(subset: PreparedSubset, limit: int | None) -> SubsetMentio
         size=size,
         read=lambda: islice(subset.mentions(), size),
         sources=subset.sources,
-        counts=subset.counts if size == len(subset) else {},
+        counts=subset.counts_of(limit),
     )
 
 

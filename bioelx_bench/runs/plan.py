@@ -198,15 +198,17 @@ def plan_dataset(workspace: Workspace, config: RunConfig) -> DatasetPlan:
         UsageError: The dataset, revision, split or a subset is unknown.
     """
     from bioelx_bench.datasets.prepare import parse_dataset_name
+    from bioelx_bench.datasets.samples import find_revision
 
     name, revision = parse_dataset_name(config.dataset)
     declared = workspace.plugins.get("datasets", name)
     spec: DatasetSpec = declared.spec
-    chosen = validate_choice(revision, spec.revisions, f"revision of {name}", "--dataset NAME@REVISION")
+    chosen = find_revision(spec, revision)
+    splits = spec.splits_of(chosen.upstream)
     return DatasetPlan(
         declared=declared,
-        revision=chosen,
-        split=validate_choice(config.split, spec.splits_of(chosen), f"split of {name}@{chosen}", "--split"),
+        revision=chosen.name,
+        split=validate_choice(config.split, splits, f"split of {name}@{chosen.name}", "--split"),
         subsets=chosen_subsets(config.subset, spec),
         data_root=None if config.data_root is None else config.data_root.expanduser(),
         options={**workspace.config.component("datasets", spec.name), **config.dataset_options},

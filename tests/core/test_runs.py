@@ -214,7 +214,7 @@ def test_dry_run_shows_the_plan_and_writes_nothing(
     [
         (["--retriever", "wrods"], 2, "did you mean 'words'"),
         (["--dataset", "xl-bell"], 2, "did you mean 'xl-bel'"),
-        (["--dataset", "xl-bel@v9"], 2, "unknown revision"),
+        (["--dataset", "xl-bel@v9"], 2, "has no revision"),
         (["--subset", "dee"], 2, "did you mean 'de'"),
         (["--ranker", "no-such-ranker"], 2, "unknown ranker"),
         (["--protocol", "sapbret"], 2, "did you mean 'sapbert'"),
