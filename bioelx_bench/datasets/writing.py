@@ -26,7 +26,7 @@ def write_table(
     loader: BaseDataset, spec: DatasetSpec, folder: Path, environment: Environment, label: str
 ) -> None:
     """Write `mentions.arrow` and, last, `meta.json`."""
-    reader = GoldReader(loader)
+    reader = GoldReader(loader.mentions(), loader.id_scheme, loader.counts)
     with environment.progress.task(f"Reading {label}", unit="mentions") as task:
         written = write_mentions(reader, folder / "mentions.arrow", task.advance)
     if written.repeated is not None:

@@ -283,6 +283,7 @@ class RunExecution:
                 rankings=rankings,
                 kb=loaded.parts.kb,
                 protocol=run.protocol,
+                gold_scheme=run.dataset.id_scheme,
                 metrics=self.metrics,
                 k=run.k,
                 rerank_depth=run.rerank_depth,

@@ -43,10 +43,15 @@ class GoldConcepts:
         kb: The knowledge base.
         protocol: Says whether retired concepts are mapped to their successors, and how joined ids are read.
         codes: Codes of concepts.
+        scheme: Scheme of the gold; ids of another one than the knowledge base's go through its crosswalk.
     """
 
-    def __init__(self, kb: KnowledgeBase, protocol: ScoringProtocol, codes: ConceptCodes) -> None:
+    def __init__(
+        self, kb: KnowledgeBase, protocol: ScoringProtocol, codes: ConceptCodes, scheme: str = ""
+    ) -> None:
         self._kb = kb
+        self._scheme = scheme
+        self._maps = protocol.retired == "map" or kb.is_foreign(scheme)
         self._codes = codes
         self._protocol = protocol
         self._current: dict[str, tuple[str, ...]] = {}
@@ -54,12 +59,12 @@ class GoldConcepts:
     def current(self, mention: LabelledMention) -> tuple[str, ...]:
         """The mention's gold concepts, retired ones replaced by their successors under the policy `map`.
 
-        A concept that the knowledge base has neither itself nor by a successor stays as it is.
+        A concept that the knowledge base has neither itself nor by a successor or its crosswalk stays as it is.
         """
         gold = mention.gold
         if self._protocol.split_gold:
             gold = tuple(part for concept in gold for part in re.split(r"[+|]", concept))
-        if self._protocol.retired == "keep":
+        if not self._maps:
             return tuple(dict.fromkeys(gold))
         found = (concept for old in gold for concept in self._successors(old) or (old,))
         return tuple(dict.fromkeys(found))
@@ -78,5 +83,5 @@ class GoldConcepts:
         if concept not in self._current:
             if len(self._current) > MAX_REMEMBERED:
                 self._current.clear()
-            self._current[concept] = self._kb.resolve_gold(concept)
+            self._current[concept] = self._kb.resolve_gold(concept, self._scheme)
         return self._current[concept]
