@@ -8,7 +8,8 @@ from pathlib import Path
 from bioelx_bench.base import Environment, KnowledgeBaseBuilder
 from bioelx_bench.cache import Cache, default_cache_folder
 from bioelx_bench.errors import DataError, MissingError, UsageError
-from bioelx_bench.kb.store import FORMAT, KnowledgeBase
+from bioelx_bench.kb.manifest import FORMAT
+from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.options import did_you_mean, load_object
 from bioelx_bench.plugins import CORE, Plugins, RegisteredSpec, load_plugins
 

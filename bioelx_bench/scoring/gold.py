@@ -74,5 +74,5 @@ class GoldConcepts:
         if concept not in self._current:
             if len(self._current) > MAX_REMEMBERED:
                 self._current.clear()
-            self._current[concept] = self._kb.map_retired(concept)
+            self._current[concept] = self._kb.resolve_gold(concept)
         return self._current[concept]

@@ -1,4 +1,4 @@
-"""Answers of LLMs on disk: one SQLite file shared by runs and processes, and files to ship.
+"""Answers of LLMs on disk: one SQLite file shared by runs and processes.
 
 A row is a key and an answer. The key is the sha256 of everything the answer depends on: model, endpoint,
 parameters and messages. The file holds no message, no address and no API key. Errors are never stored.
@@ -9,22 +9,37 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 
-from bioelx_bench.errors import BenchError, DataError, MissingError
+from bioelx_bench.errors import BenchError, DataError
 
 BUSY_SECONDS: Final = 60
-FORMAT: Final = 1
-AT_ONCE: Final = 500
+FORMAT: Final = 2
+MAX_KEYS_A_QUERY: Final = 500
 """Keys in one query; SQLite's bound on parameters is 999 in old builds."""
 SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, answer TEXT NOT NULL) WITHOUT ROWID"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """One token of an answer.
+
+    Attributes:
+        token: The token that was chosen, as the endpoint writes it.
+        logprob: Its log-probability (natural).
+        alternatives: The likeliest tokens there with their log-probabilities; empty where the endpoint gave none.
+    """
+
+    token: str
+    logprob: float
+    alternatives: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +48,7 @@ class Answer:
 
     Attributes:
         text: The answer's text; empty where there was none.
-        alternatives: Log-probabilities (natural) at the answer's first token by token text; None where the
-            endpoint gave none.
+        positions: Its first tokens; None where the endpoint gave no log-probabilities.
         scores: A rerank endpoint's (index, score) pairs.
         prompt_tokens: Tokens of the prompt as the endpoint counted them.
         completion_tokens: Tokens of the answer.
@@ -44,7 +58,7 @@ class Answer:
     """
 
     text: str = ""
-    alternatives: tuple[tuple[str, float], ...] | None = None
+    positions: tuple[Position, ...] | None = None
     scores: tuple[tuple[int, float], ...] | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -65,39 +79,37 @@ class Answer:
         """
         try:
             value = orjson.loads(text)
-            for name, kinds in (("alternatives", (str, float)), ("scores", (int, float))):
-                if value.get(name) is not None:
-                    value[name] = tuple((kinds[0](a), kinds[1](b)) for a, b in value[name])
+            if value.get("scores") is not None:
+                value["scores"] = tuple((int(a), float(b)) for a, b in value["scores"])
+            if value.get("positions") is not None:
+                value["positions"] = tuple(position_of(p) for p in value["positions"])
             return cls(**{f.name: value[f.name] for f in fields(cls) if f.name in value})
         except (TypeError, AttributeError, RecursionError) as error:
             raise ValueError(str(error)) from error
+
+
+def position_of(value: Mapping[str, Any]) -> Position:
+    """Read one token's stored form."""
+    alternatives = tuple((str(t), float(v)) for t, v in value["alternatives"])
+    return Position(str(value["token"]), float(value["logprob"]), alternatives)
 
 
 class AnswerFile:
     """One SQLite file of answers, safe for several processes at once.
 
     Args:
-        path: The file; made when it is not there, unless `read_only`.
-        read_only: Open for replay: nothing is written, not even beside the file.
+        path: The file; made when it is not there.
 
     Raises:
-        MissingError: It is to be read and is not there.
         DataError: It is no file of answers.
     """
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
-        if read_only and not path.is_file():
-            raise MissingError(
-                f"there is no file of answers {path}",
-                where="-K cache_file",
-                hint="run once without replay_only",
-            )
         try:
-            if not read_only:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = open_file(path, read_only)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = open_file(path)
         except (sqlite3.Error, OSError) as error:
             raise DataError(
                 f"the file of answers cannot be opened: {error}", where=path, hint="move it away, then repeat"
@@ -110,8 +122,8 @@ class AnswerFile:
             DataError: A stored answer is damaged.
         """
         found: dict[str, Answer] = {}
-        for start in range(0, len(keys), AT_ONCE):
-            part = keys[start : start + AT_ONCE]
+        for start in range(0, len(keys), MAX_KEYS_A_QUERY):
+            part = keys[start : start + MAX_KEYS_A_QUERY]
             marks = ",".join("?" * len(part))
             with self._lock, self._explained():
                 rows = self._connection.execute(
@@ -139,7 +151,7 @@ class AnswerFile:
             try:
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             except sqlite3.Error:
-                pass  # another process is at it, or the file is read-only; the log is folded in later
+                pass  # another process is at it; the log is folded in later
             finally:
                 self._connection.close()
 
@@ -165,79 +177,43 @@ class Explained:
             ) from error
 
 
-def open_file(path: Path, read_only: bool) -> sqlite3.Connection:
+def open_file(path: Path) -> sqlite3.Connection:
     """Connect, check the format and set what concurrent use needs."""
-    uri = path.absolute().as_uri()
-    mode = "?mode=ro" + ("&immutable=1" if not has_log(path) else "") if read_only else "?mode=rwc"
     connection = sqlite3.connect(
-        uri + mode, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        path.absolute().as_uri() + "?mode=rwc",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
     )
     try:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
-        if version not in ({FORMAT} if read_only else {0, FORMAT}) or tables - {"answers"}:
+        if version not in {0, FORMAT} or tables - {"answers"}:
             raise sqlite3.DatabaseError("it is not a file of answers of this version")
-        if not read_only:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
-            connection.execute(SCHEMA)
-            connection.execute(f"PRAGMA user_version={FORMAT}")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute(SCHEMA)
+        connection.execute(f"PRAGMA user_version={FORMAT}")
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def has_log(path: Path) -> bool:
-    """Whether a write-ahead log with content lies beside the file."""
-    log = path.with_name(path.name + "-wal")
-    return log.is_file() and log.stat().st_size > 0
-
-
-class Answers:
-    """The shared file, and over it the file a user records into or replays from.
-
-    Args:
-        shared: The shared file, or None.
-        own: A user's file, or None. What is found in the shared file is copied into it, so that it ends up
-            holding every answer of the run.
-    """
-
-    def __init__(self, shared: AnswerFile | None, own: AnswerFile | None, *, read_only: bool) -> None:
-        self._files = [f for f in (own, shared) if f is not None]
-        self._read_only = read_only
+class AnswerSource(Protocol):
+    """Where answers come from: the shared file, or recorded ones that are replayed."""
 
     def get(self, keys: Sequence[str]) -> dict[str, Answer]:
         """The answers that are there, by key."""
-        found = self._files[0].get(keys)
-        if len(found) < len(set(keys)) and len(self._files) > 1:
-            more = self._files[1].get([key for key in keys if key not in found])
-            if more and not self._read_only:
-                self._files[0].put(more)
-            found |= more
-        return found
 
     def put(self, answers: Mapping[str, Answer]) -> None:
-        """Store answers in every file, or in none while replaying."""
-        for file in self._writable():
-            file.put(answers)
+        """Keep answers."""
 
     def close(self) -> None:
-        """Close the files."""
-        for file in self._files:
-            file.close()
-
-    def _writable(self) -> Iterable[AnswerFile]:
-        return () if self._read_only else self._files
+        """Close files."""
 
 
-def open_answers(folder: Path, own: Path | None, *, read_only: bool) -> Answers:
-    """Open the shared file in `folder` and a user's own one.
-
-    When replaying from a user's file, that file alone counts, so that a published run is recomputed from
-    what was published.
-    """
-    own_file = AnswerFile(own.expanduser(), read_only=read_only) if own is not None else None
-    if read_only and own_file is not None:
-        return Answers(None, own_file, read_only=True)
-    return Answers(AnswerFile(folder / "answers.sqlite", read_only=read_only), own_file, read_only=read_only)
+def shared_answers(folder: Path) -> AnswerFile:
+    """The file that runs and processes share, in the cache's folder of answers."""
+    return AnswerFile(folder / f"answers-{FORMAT}.sqlite")

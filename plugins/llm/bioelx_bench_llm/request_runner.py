@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
@@ -13,18 +13,19 @@ from tenacity.wait import wait_random_exponential
 
 from bioelx_bench.errors import BenchError, MissingError
 from bioelx_bench_llm.advice import how_to_start
-from bioelx_bench_llm.answers import Answer, Answers
+from bioelx_bench_llm.answer_cache import Answer, AnswerSource
 from bioelx_bench_llm.endpoint import Endpoint
 from bioelx_bench_llm.failures import CallError, Failed
 from bioelx_bench_llm.options import LlmOptions
 from bioelx_bench_llm.pacing import Pacer
 from bioelx_bench_llm.requests import Request
 
+NOT_RECORDED = "no answer to this question is recorded: other options, prompt, data or candidates"
 CONTINUE = "the same command continues where it stopped; everything answered so far is kept"
 
 
 @dataclass(slots=True)
-class Meter:
+class CallStats:
     """What this process did. It says nothing about results: a repeated run takes its answers from the cache."""
 
     attempts: int = 0
@@ -48,32 +49,44 @@ class Meter:
 
 
 @dataclass(slots=True)
-class Clock:
+class Deadline:
     """The time a mention may take, counted from its first call, not from when it was queued."""
 
     seconds: float
     _end: float | None = None
 
     def left(self) -> float:
-        """Seconds left; the first call starts the clock."""
+        """Seconds left; the first call starts the deadline."""
         now = time.monotonic()
         if self._end is None:
             self._end = now + self.seconds
         return self._end - now
 
 
-class Caller:
+class RequestRunner:
     """Answers requests. Lives in one event loop.
 
     Args:
         endpoint: Where to ask.
         answers: The cache.
         options: Bounds and limits.
+        may_ask: Whether the endpoint may be asked; else an answer that is not there is a failure.
+        on_answer: Told every question with an answer that was there.
     """
 
-    def __init__(self, endpoint: Endpoint, answers: Answers, options: LlmOptions) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        answers: AnswerSource,
+        options: LlmOptions,
+        *,
+        may_ask: bool = True,
+        on_answer: Callable[[Request, Answer], None] | None = None,
+    ) -> None:
         self.endpoint = endpoint
-        self.meter = Meter()
+        self.on_answer = on_answer
+        self._may_ask = may_ask
+        self.stats = CallStats()
         self._answers = answers
         self._options = options
         self._slots = asyncio.Semaphore(options.concurrency)
@@ -82,7 +95,7 @@ class Caller:
         self._pacer = Pacer(options.concurrency)
         self._backoff = wait_random_exponential(multiplier=0.5, max=30)
 
-    async def ask_all(self, requests: Sequence[Request], clock: Clock) -> list[Answer | Failed]:
+    async def ask_all(self, requests: Sequence[Request], deadline: Deadline) -> list[Answer | Failed]:
         """Answer requests in their order; a request that failed for good gives `Failed` in its place.
 
         Raises:
@@ -90,17 +103,19 @@ class Caller:
         """
         keys = [self.endpoint.key(request) for request in requests]
         known = self._answers.get(keys)
-        self.meter.cached += sum(key in known for key in keys)
+        self.stats.cached += sum(key in known for key in keys)
         missing = {key: request for key, request in zip(keys, requests, strict=True) if key not in known}
+        if self.on_answer is not None:
+            for key, request in zip(keys, requests, strict=True):
+                if key in known:
+                    self.on_answer(request, known[key])
         if not missing:
             return [known[key] for key in keys]
-        if self._options.replay_only:
-            raise MissingError(
-                f"the recorded answers lack {len(missing)} of {len(keys)} answers for a mention",
-                why="the answers were recorded with other options, another prompt, data or candidates",
-                hint="use the options of the recorded run's manifest, or drop replay_only to ask the endpoint",
-            )
-        tasks = [self._task(key, request, clock) for key, request in missing.items()]
+        if not self._may_ask:
+            self.stats.failures["not_recorded"] += len(missing)
+            unknown = Failed("not_recorded", NOT_RECORDED)
+            return [known.get(key, unknown) for key in keys]
+        tasks = [self._task(key, request, deadline) for key, request in missing.items()]
         results = await asyncio.gather(*tasks, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
@@ -111,16 +126,16 @@ class Caller:
             fresh[key] = result
         return [known[key] if key in known else fresh[key] for key in keys]
 
-    def _task(self, key: str, request: Request, clock: Clock) -> asyncio.Task[Answer | Failed]:
+    def _task(self, key: str, request: Request, deadline: Deadline) -> asyncio.Task[Answer | Failed]:
         """The task that answers a request; two mentions with the same question share it."""
         task = self._asked.get(key)
         if task is None:
-            task = asyncio.get_running_loop().create_task(self._ask(key, request, clock))
+            task = asyncio.get_running_loop().create_task(self._ask(key, request, deadline))
             self._asked[key] = task
             task.add_done_callback(lambda _: self._asked.pop(key, None))
         return task
 
-    async def _ask(self, key: str, request: Request, clock: Clock) -> Answer | Failed:
+    async def _ask(self, key: str, request: Request, deadline: Deadline) -> Answer | Failed:
         retrying = AsyncRetrying(
             stop=stop_after_attempt(self._options.attempts),
             wait=self._wait,
@@ -128,17 +143,17 @@ class Caller:
             reraise=True,
         )
         try:
-            answer: Answer = await retrying(self._attempt, request, clock)
+            answer: Answer = await retrying(self._attempt, request, deadline)
         except CallError as error:
             if error.action == "stop":
                 raise self._stopped(error) from None
-            if error.kind == "connection" and not self.meter.answered:
+            if error.kind == "connection" and not self.stats.answered:
                 raise self._no_server(error) from None
             return Failed(error.kind, error.detail)
         self._answers.put({key: answer})
         return answer
 
-    async def _attempt(self, request: Request, clock: Clock) -> Answer:
+    async def _attempt(self, request: Request, deadline: Deadline) -> Answer:
         """One attempt, in the best form the endpoint is known to take; a refused form gives way to the next."""
         async with self._slots:
             await self.endpoint.prepare()
@@ -147,7 +162,7 @@ class Caller:
             while True:
                 self._check_cost()
                 try:
-                    answer = await self._call(request, forms[at], clock)
+                    answer = await self._call(request, forms[at], deadline)
                 except CallError as error:
                     if error.action == "downgrade" and at + 1 < len(forms):
                         at += 1
@@ -156,13 +171,13 @@ class Caller:
                 self._form[forms] = max(at, self._form.get(forms, 0))  # remembered once a simpler form worked
                 return answer
 
-    async def _call(self, request: Request, form: str, clock: Clock) -> Answer:
+    async def _call(self, request: Request, form: str, deadline: Deadline) -> Answer:
         if not self.endpoint.in_process and (delay := self._pacer.delay(time.monotonic())):
             await asyncio.sleep(delay)
-        left = clock.left()
+        left = deadline.left()
         if left <= 0:
             raise CallError("deadline", "give_up", f"{self._options.deadline:g} s for one mention are over")
-        self.meter.attempts += 1
+        self.stats.attempts += 1
         timeout = min(self._options.timeout, left)
         try:
             async with asyncio.timeout(timeout + 1):  # where a client does not keep to its time limit
@@ -170,12 +185,12 @@ class Caller:
                 answer = await self.endpoint.ask(request, form, timeout)
                 self._pacer.observe(time.monotonic() - begun)
         except TimeoutError:
-            self.meter.failures["timeout"] += 1
+            self.stats.failures["timeout"] += 1
             raise CallError("timeout", "retry") from None
         except CallError as error:
-            self.meter.failures[error.kind] += 1
+            self.stats.failures[error.kind] += 1
             raise
-        self.meter.add(answer)
+        self.stats.add(answer)
         return answer
 
     def _wait(self, state: RetryCallState) -> float:
@@ -188,15 +203,15 @@ class Caller:
         limit = self._options.max_cost
         if limit is None:
             return
-        if self.meter.unpriced:
+        if self.stats.unpriced:
             raise BenchError(
                 f"max_cost is set, but no price is known for {self.endpoint.model}",
                 where="-K max_cost",
-                hint="give -K input_price=... -K output_price=... (US dollars per million tokens)",
+                hint="give -K price=PROMPT/ANSWER (US dollars per million tokens)",
             )
-        if self.meter.paid_usd >= limit:
+        if self.stats.paid_usd >= limit:
             raise BenchError(
-                f"stopped: {self.meter.paid_usd:.4f} US dollars are spent, the limit is {limit:g}",
+                f"stopped: {self.stats.paid_usd:.4f} US dollars are spent, the limit is {limit:g}",
                 where="-K max_cost",
                 hint=f"raise max_cost; {CONTINUE}",
             )
@@ -221,6 +236,13 @@ class Caller:
                 why=error.detail,
                 hint="set the provider's key in its environment variable, or name another variable with "
                 f"-K api_key_env=NAME; {CONTINUE}",
+            )
+        if error.kind == "redirected":
+            return BenchError(
+                f"{self.endpoint.model} was not asked: {error.detail}",
+                where=where,
+                why="a prompt goes to the address that was named, and to no other",
+                hint="if that is the right place, name it with -K api_base=...",
             )
         return MissingError(
             f"{self.endpoint.model} is not there",
