@@ -184,14 +184,14 @@ def test_every_strategy_runs(environment: Environment, strategy: str) -> None:
 
 def test_names_resolve_to_models_in_this_process(tmp_path: Path, environment: Environment) -> None:
     plugins, config = load_plugins(), load_config()
-    found = resolve_ranker(plugins, config, "smollm2", ["mix=0.2"])
+    found = resolve_ranker(plugins, config, "smollm2", {"mix": "0.2"})
     assert found is not None and found.options.mix == 0.2  # type: ignore[attr-defined]
-    other = resolve_ranker(plugins, config, f"local:{smollm2_file()}", [])
-    assert other is not None and other.declared.spec.name == "local"
+    other = resolve_ranker(plugins, config, f"local:{smollm2_file()}", {})
+    assert other is not None and (other.plugin or "").endswith("/local")
     one, two = found.make(environment), other.make(environment)
     assert one.model_revision == two.model_revision == model_revision(smollm2_file())
     with pytest.raises(MissingError, match="no model"):
-        absent = resolve_ranker(plugins, config, f"local:{tmp_path}/absent.gguf", [])
+        absent = resolve_ranker(plugins, config, f"local:{tmp_path}/absent.gguf", {})
         assert absent is not None
         absent.make(environment)
     one.close()
@@ -237,7 +237,7 @@ def test_declaring_imports_nothing_heavy() -> None:
     code = (
         "import sys; from bioelx_bench.plugins import load_plugins; from bioelx_bench.config import load_config\n"
         "from bioelx_bench.runs.components import resolve_ranker\n"
-        "resolve_ranker(load_plugins(), load_config(), 'smollm2', [])\n"
+        "resolve_ranker(load_plugins(), load_config(), 'smollm2', {})\n"
         "print([m for m in ('torch', 'transformers', 'litellm', 'llama_cpp', 'llm') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""Which revisions and splits of a dataset are at hand, and how to get the others."""
+"""Which revisions and splits of a dataset are available on this machine, and how to get the others."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from bioelx_bench.plugins import RegisteredSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class Availability:
     """One revision and split of a dataset.
 
     Attributes:
         dataset: The dataset's name.
         revision: One of its revisions.
         split: One of the revision's splits.
-        held: Whether its files are there and have the known hashes, without a download.
-        reason: Why it is not held; empty if it is.
-        hint: How to get it; empty if it is held.
+        available: Whether its files are there and have the known hashes, without a download.
+        reason: Why it is not available; empty if it is.
+        hint: How to get it; empty if it is available.
     """
 
     dataset: str
     revision: str
     split: str
-    held: bool
+    available: bool
     reason: str = ""
     hint: str = ""
 
@@ -46,17 +46,17 @@ def needs_options(declared: RegisteredSpec) -> bool:
     return any(field.is_required() for field in model.model_fields.values())
 
 
-def survey(
+def availability(
     declared: RegisteredSpec,
     *,
     data_root: Path | None,
     environment: Environment,
     options: Mapping[str, Any] | None = None,
-) -> list[Holding]:
-    """Every revision and split of a dataset, and whether it is at hand; nothing is downloaded.
+) -> list[Availability]:
+    """Every revision and split of a dataset, and whether it is available; nothing is downloaded.
 
-    A revision is judged by the dataset's first subset. A dataset of the user's own files that was given no
-    options has no holdings.
+    A revision is judged by the dataset's first subset. A dataset of the user's own files that was given no options
+    has none.
     """
     if needs_options(declared) and not options:
         return []
@@ -78,25 +78,25 @@ def survey(
             try:
                 factory(request)
             except (MissingError, DataError) as error:
-                holding = Holding(spec.name, revision, split, False, error.what, error.hint or "")
+                part = Availability(spec.name, revision, split, False, error.what, error.hint or "")
             else:
-                holding = Holding(spec.name, revision, split, True)
-            found.append(holding)
+                part = Availability(spec.name, revision, split, True)
+            found.append(part)
     return found
 
 
-def at_hand(
+def first_available(
     declared: RegisteredSpec, *, data_root: Path | None, environment: Environment
-) -> tuple[Holding | None, MissingError | None]:
-    """What of a benchmark `run --dataset all` takes, and what it lacks.
+) -> tuple[Availability | None, MissingError | None]:
+    """What of a benchmark `run --dataset all` takes, and what is missing.
 
     Returns:
-        The first revision and split that is at hand, or None; and, if that is not the default one, the
-        error that says how to get the default one.
+        The first revision and split that is available, or None; and, if that is not the default one, the error that
+        says how to get the default one.
     """
-    holdings = survey(declared, data_root=data_root, environment=environment)
-    first = holdings[0]
-    if first.held:
+    parts = availability(declared, data_root=data_root, environment=environment)
+    first = parts[0]
+    if first.available:
         return first, None
-    lack = MissingError(first.reason, where=f"{first.full_name} --split {first.split}", hint=first.hint)
-    return next((holding for holding in holdings if holding.held), None), lack
+    missing = MissingError(first.reason, where=f"{first.full_name} --split {first.split}", hint=first.hint)
+    return next((part for part in parts if part.available), None), missing
