@@ -1,9 +1,8 @@
 """Makes the table that the package ships for the knowledge base `open`, the same to the byte each time.
 
-Run: `python -m bioelx_bench.kb.open_table SOURCES OUTPUT`, where SOURCES holds the upstream files under the
-paths of `SOURCES`, and OUTPUT is `bioelx_bench/resources/open_kb` of a checkout. It is a module of the
-package, and not a script beside it, so that it is typed, linted and tested with the rest and anyone who has
-the files can repeat it.
+Run: `python tools/open_kb/open_table.py SOURCES OUTPUT`, where SOURCES holds the upstream files under the paths of
+`SOURCES`, and OUTPUT is `bioelx_bench/resources/open_kb` of a checkout. A one-time script: it is run when the sources
+change.
 
 Joins: MONDO and Disease Ontology terms through their UMLS cross-references, where the newest mapping file
 that knows a term decides; Wikidata items through their UMLS CUI, else through a MeSH descriptor that MONDO
@@ -24,11 +23,8 @@ from typing import Any, Final
 from bioelx_bench.errors import MissingError, UsageError
 from bioelx_bench.files import atomic_path, hash_file, write_json
 from bioelx_bench.kb import schemas
-from bioelx_bench.kb.obo import one_line
-
-NAMES_FILE: Final = "names.tsv.xz"
-DEFINITIONS_FILE: Final = "definitions.tsv.xz"
-SOURCES_FILE: Final = "sources.json"
+from bioelx_bench.kb.obo import clean_name
+from bioelx_bench.kb.open_kb import DEFINITIONS_FILE, NAMES_FILE, SOURCES_FILE
 
 MONDO_UMLS: Final = "mondo/mondo_exactmatch_umls.sssom.tsv"
 MONDO_MESH: Final = "mondo/mondo_exactmatch_mesh.sssom.tsv"
@@ -70,20 +66,20 @@ class Table:
 
     def add(self, cuis: list[str], language: str, text: str, source: str, preferred: bool) -> None:
         """Add a name of each concept."""
-        name = one_line(text)
-        if schemas.explain("name", name):
+        name = clean_name(text)
+        if schemas.validation_error("name", name):
             self.counts[f"{source}:dropped:empty_name"] += 1
             return
         self.names.update((cui, language, name, source, preferred) for cui in cuis)
 
     def define(self, cuis: list[str], text: str, source: str) -> None:
         """Add a definition of each concept."""
-        if definition := one_line(text):
+        if definition := clean_name(text):
             self.definitions.update((cui, definition, source) for cui in cuis)
 
     def cuis(self, identifiers: list[str], source: str) -> list[str]:
         """Those of the identifiers that are CUIs; the others are counted."""
-        good = [i for i in identifiers if schemas.explain("cui", i) is None]
+        good = [i for i in identifiers if schemas.validation_error("cui", i) is None]
         self.counts[f"{source}:dropped:not_a_cui"] += len(identifiers) - len(good)
         return good
 
