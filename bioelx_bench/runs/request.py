@@ -204,7 +204,7 @@ def load_run(
         for subset in plan.subsets
     ]
     kb = open_knowledge_base(plan.kb, environment)
-    environment = dataclasses.replace(environment, kb=kb, seed=plan.seed)
+    environment = dataclasses.replace(environment, kb=kb, seed=plan.seed, unit=plan.protocol.unit)
     retriever = plan.retriever.make(environment)
     ranker = plan.ranker.make(environment) if plan.ranker else None
     run = ResolvedRun(
