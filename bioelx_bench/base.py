@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from bioelx_bench.cache import Cache
 from bioelx_bench.progress import Progress
-from bioelx_bench.records import Candidate, Interpolation, LabelledMention, Mention, Ranking, Unit
+from bioelx_bench.records import Alias, Candidate, Interpolation, LabelledMention, Mention, Ranking, Unit
 
 if TYPE_CHECKING:
     from bioelx_bench.kb.store import KnowledgeBase
@@ -223,6 +223,27 @@ class BaseDataset(ABC):
     @abstractmethod
     def mentions(self) -> Iterator[LabelledMention]:
         """Every mention once, in upstream order."""
+
+
+class BaseAliasSource(ABC):
+    """Reads a collection of names for concepts; only `__iter__` must be written.
+
+    Attributes:
+        files: What identifies the data that it reads: sha256 of each local file by its name, and of a knowledge
+            base that tells what is asked for. Known before iteration.
+        counts: What was read and what was left out, by kind; complete when the iteration has ended.
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[str, str] = {}
+        self.counts: Counter[str] = Counter()
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Alias]:
+        """Every alias once. A source that resumes continues where an earlier, interrupted iteration stopped."""
+
+    def close(self) -> None:  # noqa: B027 - nothing kept is the usual case
+        """Remove what was kept for resuming; called when the table is safely written."""
 
 
 class KnowledgeBaseBuilder(Protocol):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bioelx_bench.declarations import (
-    AliasSourceSpec,
     CommandSpec,
     DatasetSpec,
     KnowledgeBaseSpec,
@@ -140,37 +139,6 @@ def knowledge_bases() -> list[KnowledgeBaseSpec]:
 
 
 @hookimpl
-def alias_sources() -> list[AliasSourceSpec]:
-    """Sources of aliases: Wikidata by three routes, ontologies and their translations, tables, dictionaries."""
-    table = {
-        "wikidata-sparql": (
-            "Wikidata through a SPARQL endpoint",
-            "wikidata_sparql:make_sparql",
-            "SparqlOptions",
-        ),
-        "wikidata-dump": ("Wikidata's JSON dump", "wikidata_dump:make_dump", "DumpOptions"),
-        "wikidata-hub": ("Tables of labels on the Hugging Face Hub", "tables:make_hub", "HubOptions"),
-        "babelon": ("Babelon translation tables (HPO)", "tables:make_babelon", "BabelonOptions"),
-        "obo": ("Ontologies with UMLS cross-references", "tables:make_obo", "OboOptions"),
-        "table": ("A table of CUI, language and name", "tables:make_table", "TableOptions"),
-        "dictionary": (
-            "Bilingual dictionaries, joined by name (FreeDict, EDICT, hanja)",
-            "dictionary:make_dictionary",
-            "DictionaryOptions",
-        ),
-    }
-    return [
-        AliasSourceSpec(
-            name=name,
-            summary=summary,
-            factory=f"bioelx_bench.aliases.sources.{factory}",
-            options=f"bioelx_bench.aliases.sources.options:{options}",
-        )
-        for name, (summary, factory, options) in table.items()
-    ]
-
-
-@hookimpl
 def retrievers() -> list[RetrieverSpec]:
     """Fusion of two retrievers of plugins."""
     return [
@@ -185,13 +153,16 @@ def retrievers() -> list[RetrieverSpec]:
 
 @hookimpl
 def metrics() -> list[MetricSpec]:
-    """Recall@k."""
+    """The metrics of the field."""
+    table = {
+        "recall": ("Recall@k: mentions with a gold concept among the first k candidates", "recall"),
+        "mrr": ("Mean reciprocal rank of the first gold concept", "mrr"),
+        "map": ("MAP@k: mean average precision over all gold concepts", "average_precision"),
+        "ndcg": ("nDCG@k: normalised discounted cumulative gain, binary relevance", "ndcg"),
+    }
     return [
-        MetricSpec(
-            name="recall-at-k",
-            summary="Share of mentions with a gold concept among the first k candidates",
-            factory="bioelx_bench.scoring.metric:RecallAtK",
-        ),
+        MetricSpec(name=name, summary=summary, factory=f"bioelx_bench.scoring.figures:{function}")
+        for name, (summary, function) in table.items()
     ]
 
 
@@ -205,9 +176,11 @@ def commands() -> list[CommandSpec]:
         "datasets": "Prepare, verify and show benchmarks",
         "cards": "Build the dataset cards, and check that they agree",
         "kb": "Build and show knowledge bases",
-        "aliases": "Fetch names in many languages for a knowledge base",
         "doctor": "Check this machine, its plugins and models",
         "config": "Show every setting and where it comes from",
+        "runs": "List the finished runs, filter and remove them",
+        "show": "Show a finished run again: its table, time, tokens and cost",
+        "rescore": "Score a finished run again with another mix or other metrics",
         "compare": "Compare runs mention by mention, with paired tests",
         "leaderboard": "Add runs to the leaderboards and build their pages",
     }

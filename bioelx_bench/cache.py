@@ -1,7 +1,12 @@
-"""Content-addressed work shared between runs and processes: indexes, embeddings, knowledge bases."""
+"""Content-addressed work shared between runs and processes: indexes, embeddings, knowledge bases.
+
+Finished folders are sealed (`bioelx_bench.integrity`) and checked where they are opened; what was damaged on disk is
+made again.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -12,6 +17,7 @@ from pathlib import Path
 from filelock import FileLock
 from platformdirs import user_cache_path
 
+from bioelx_bench import integrity
 from bioelx_bench.files import explain_os_errors, sync_folder
 
 ENVIRONMENT_VARIABLE = "BIOELX_BENCH_CACHE"
@@ -30,9 +36,11 @@ class Cache:
 
     Attributes:
         root: The folder; made when first used.
+        verify: Whether every file is hashed at each opening, and not only when its stamp changed.
     """
 
     root: Path
+    verify: bool = False
 
     def folder(self, kind: str, key: str) -> Path:
         """Where work of this kind and key is, whether or not it is there yet.
@@ -46,12 +54,16 @@ class Cache:
         return self.root / kind / key
 
     def find(self, kind: str, key: str) -> Path | None:
-        """The finished folder, or None."""
+        """The finished folder, or None where it is not there or damaged."""
         folder = self.folder(kind, key)
-        return folder if folder.is_dir() else None
+        return folder if folder.is_dir() and self.damage(folder) is None else None
+
+    def damage(self, folder: Path) -> str | None:
+        """What is wrong with the files of a finished folder, or None."""
+        return integrity.damage(folder, self.root / "verified", always=self.verify)
 
     def build(self, kind: str, key: str, builder: Callable[[Path], None]) -> Path:
-        """The finished folder, built first if it is not there; safe for several processes at once.
+        """The finished folder, built first if it is not there or damaged; safe for several processes at once.
 
         `builder` fills `<key>.partial`, which is renamed to `<key>` when it returns. After a kill the next
         call gets the same partial folder again, to continue from or to clear; a builder that cannot
@@ -61,17 +73,24 @@ class Cache:
             BenchError: The disk is full or the folder cannot be written.
         """
         folder = self.folder(kind, key)
-        if folder.is_dir():
+        if folder.is_dir() and self.damage(folder) is None:
             return folder
         with explain_os_errors(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self.lock_path(kind, key)):
             if folder.is_dir():
-                return folder
+                if (why := self.damage(folder)) is None:
+                    return folder
+                logging.getLogger(__name__).warning(
+                    "%s/%s in the cache is damaged and made again: %s", kind, key, why
+                )
+                with explain_os_errors(folder):
+                    shutil.rmtree(folder)
             partial = folder.with_name(folder.name + ".partial")
             with explain_os_errors(folder):
                 partial.mkdir(exist_ok=True)
                 builder(partial)
+                integrity.seal(partial)
                 partial.replace(folder)
                 sync_folder(folder.parent)
         return folder

@@ -87,7 +87,7 @@ class ConfigurableSpec(Declaration):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AliasSourceSpec(ConfigurableSpec):
-    """A source of aliases. `factory(options, environment)` gives an iterable of `aliases.Alias`."""
+    """A source of aliases. `factory(options, environment)` gives a `base.BaseAliasSource`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +120,13 @@ class RankerFamilySpec(ConfigurableSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricSpec(Declaration):
-    """A metric. `factory()` gives an `evaluate.Metric` that loads offline (see `scoring.metric`)."""
+    """A metric. `factory` is the import path of the function itself (see `bioelx_bench.metrics`).
+
+    Attributes:
+        bounds: The least and the greatest value that a mention can have.
+    """
+
+    bounds: tuple[float, float] = (0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,6 +103,33 @@ class Concept:
     definition: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alias:
+    """A name of a concept from a source of aliases, with its provenance.
+
+    Attributes:
+        concept_id: The concept.
+        language: ISO 639 code; `mul` where the source says that the name holds in every language.
+        text: The name as the source writes it.
+        source: The collection, such as `Wikidata`.
+        preferred: Whether it is the source's label, not a synonym.
+        item: The source's own identifier, such as `Q86` or `HP:0002315`; empty if it has none.
+        property: Where in the item it stands, such as `rdfs:label`.
+        joined_by: How the item came to the concept: `P2892`, `P486`, ..., or `id` where it bears the concept's own.
+        date: ISO date on which it was read from a service, or the source's release; empty if unknown.
+    """
+
+    concept_id: str
+    language: str
+    text: str
+    source: str
+    preferred: bool = False
+    item: str = ""
+    property: str = ""
+    joined_by: str = "id"
+    date: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A concept that a retriever proposes for a mention.

@@ -131,6 +131,7 @@ class ProtocolInfo(Record):
     unit: Literal["concept", "name"]
     match: Literal["any", "all"]
     split: bool
+    split_gold: bool
     nil: Literal["count", "skip"]
     retired: Literal["map", "keep"]
     ranked: bool

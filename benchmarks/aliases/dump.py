@@ -130,13 +130,14 @@ def generate(folder: Path, count: int, kinds: list[str]) -> dict[str, int]:
 
 def child(file: str, cache: str, out: str) -> None:
     """Read the dump in a process of its own; write seconds, digest and memory."""
-    from bioelx_bench.aliases.sources.options import DumpOptions
-    from bioelx_bench.aliases.sources.wikidata_dump import make_dump
+    from bioelx_bench_aliases.options import DumpOptions
+    from bioelx_bench_aliases.wikidata_dump import WikidataDump
+
     from bioelx_bench.base import Environment
     from bioelx_bench.cache import Cache
 
     started, cpu = time.perf_counter(), time.process_time()
-    source = make_dump(DumpOptions(file=file), Environment(cache=Cache(Path(cache))))
+    source = WikidataDump(DumpOptions(file=file), Environment(cache=Cache(Path(cache))))
     digest, count = hashlib.sha256(), 0
     for alias in source:
         digest.update(f"{alias.item}|{alias.language}|{alias.text}\n".encode())
@@ -162,7 +163,7 @@ def peak_mb() -> float:
 
 def decompress_only(file: Path) -> tuple[float, float]:
     """Seconds and CPU seconds the decompressor alone takes."""
-    from bioelx_bench.aliases.sources.wikidata_dump import BLOCK, open_dump
+    from bioelx_bench_aliases.wikidata_dump import BLOCK, open_dump
 
     started, cpu = time.perf_counter(), time.process_time()
     with open_dump(file, 0) as stream:

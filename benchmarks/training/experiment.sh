@@ -13,6 +13,7 @@ set -euo pipefail
 : "${DATA:?folder of the data}" "${DICTIONARIES:?folder of the dictionaries}" "${OUT:?folder of the results}"
 STEPS=${STEPS:-1200}
 export OMP_WAIT_POLICY=PASSIVE
+tools=$(cd "$(dirname "$0")/../../tools" && pwd)
 mkdir -p "$OUT"
 table=$DATA/kb_open/merged/kb_open_aliases.tsv
 german=$DATA/wikimed_de/derived/wikimed_de_train_aliases.tsv
@@ -31,7 +32,7 @@ bioelx-bench kb build table "$OUT/english.tsv" --name open-english --output "$OU
 # Common names are borne by two or three concepts of the open ontologies: max_concepts, and no cleaning of shared ones.
 if [ ! -d "$OUT/kb-aliases" ]; then
     files=$(cd "$DICTIONARIES" && printf "$DICTIONARIES/%s," *.index edict hanja.txt)
-    bioelx-bench aliases fetch dictionary -O kb="$OUT/kb-open" -O files="$files" -O max_concepts=3 \
+    PYTHONPATH=$tools bioelx-bench --plugin "$tools/dictionaries/plugin.py" aliases fetch dictionary -O kb="$OUT/kb-open" -O files="$files" -O max_concepts=3 \
         -O languages=de,es,fi,ja,ko,ru,tr --clean drop_shared=false --output "$OUT/dictionaries.parquet"
     bioelx-bench kb add-aliases "$OUT/kb-open" "$OUT/dictionaries.parquet" --name open-aliases-x \
         --output "$OUT/kb-aliases"

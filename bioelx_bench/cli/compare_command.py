@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from bioelx_bench.cli.session import Session
-from bioelx_bench.errors import MissingError, UsageError
+from bioelx_bench.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bioelx_bench.scoring.comparison import System
+    from bioelx_bench.runs.run_result import RunResult
+    from bioelx_bench.scoring.comparison import Comparison
+
+Format = Literal["table", "markdown", "latex", "json"]
 
 
 def make_app() -> typer.Typer:
@@ -26,62 +29,86 @@ def make_app() -> typer.Typer:
 def compare_runs(
     ctx: typer.Context,
     runs: Annotated[list[str], typer.Argument(help="Two or more runs: folders or ids.")],
-    k: Annotated[int, typer.Option(min=1, help="Cutoff of Recall@k.")] = 1,
+    k: Annotated[str, typer.Option(help="Cutoffs of Recall@k, with commas between.")] = "1,5,10",
+    metric: Annotated[
+        list[str] | None, typer.Option(help="A further figure, such as mrr or ndcg@10; may be repeated.")
+    ] = None,
     in_kb: Annotated[bool, typer.Option("--in-kb", help="Only mentions whose gold is in the KB.")] = False,
-    seed: Annotated[int, typer.Option(help="Seed of the bootstrap and the permutation test.")] = 0,
+    show: Annotated[
+        int, typer.Option(min=0, help="Show N mentions that only one of two runs gets right.")
+    ] = 0,
+    to: Annotated[str, typer.Option(help="table, markdown, latex or json.")] = "table",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap and the permutation test.")] = 0,
+    output: Annotated[Path | None, typer.Option(help="Folder of runs.")] = None,
 ) -> None:
     """Compare runs mention by mention: differences with intervals, paired tests with Holm's correction."""
-    from bioelx_bench.scoring.comparison import compare
+    from bioelx_bench.cli.comparison_tables import latex, markdown
+    from bioelx_bench.runs.comparing import compare, decided
+    from bioelx_bench.runs.run_result import load_run
+    from bioelx_bench.scoring.evaluation import load_metrics
 
     session: Session = ctx.obj
-    if len(runs) < 2:
-        raise UsageError("a comparison needs two runs or more", hint="bioelx-bench compare RUN RUN")
-    output = Path(session.config.get("output"))
-    data = compare([load(run, output) for run in runs], k, in_kb=in_kb, seed=seed)
-    session.emit(data, lambda console: show(console, data))
-
-
-def load(run: str, output: Path) -> System:
-    """A finished run's predictions under a label that tells it apart."""
-    import pyarrow.parquet as parquet
-
-    from bioelx_bench.cli.tables import system_name
-    from bioelx_bench.runs.engine import PREDICTIONS
-    from bioelx_bench.runs.result import find_result
-    from bioelx_bench.scoring.comparison import System
-
-    path, result = find_result(run, output)
-    predictions = path.parent / PREDICTIONS
-    if not predictions.is_file():
-        raise MissingError(
-            f"the run {result['run_id']} has no predictions", where=predictions, hint="repeat it with --fresh"
+    if to not in {"table", "markdown", "latex", "json"}:
+        raise UsageError(f"unknown format {to!r}", where="--to", hint="table, markdown, latex or json")
+    folder = output or Path(session.config.get("output"))
+    loaded = [load_run(run, folder) for run in runs]
+    figures = [f for f in metric or [] if not f.startswith("recall@")]
+    extra = [f.partition("@")[2] for f in [*(metric or [])] if "@" in f]
+    with session.progress.task("Comparing", unit="runs"):
+        data = compare(
+            loaded,
+            cutoffs=cutoffs_of(",".join([k, *extra])),
+            figures=figures,
+            metrics=load_metrics(session.plugins, [f.partition("@")[0] for f in figures]),
+            in_kb=in_kb,
+            seed=seed,
         )
-    label = f"{system_name(result)} {result['run_id'][:8]}"
-    return System(
-        label=label, predictions=parquet.read_table(predictions), ranked=result["ranker"] is not None
-    )
+    found = list(decided(loaded[0], loaded[1])) if show else []
+    answer = data.model_dump(mode="json")
+    if show:
+        answer["mentions_decided"] = [m.model_dump(mode="json") for m in found[:show]]
+    if to == "json" or session.options.json:
+        session.emit(answer, lambda console: console.print_json(data=answer))
+    elif to == "table":
+        session.emit(answer, lambda console: show_all(console, data, loaded, show))
+    else:
+        print(markdown(data) if to == "markdown" else latex(data), end="")
 
 
-def show(console: Console, data: dict[str, Any]) -> None:
-    """Print the systems by subset, and the pairs."""
-    from rich.table import Table
+def cutoffs_of(text: str) -> list[int]:
+    """The cutoffs a user gave.
 
-    from bioelx_bench.cli.tables import percent
+    Raises:
+        UsageError: One is no number above 0.
+    """
+    try:
+        found = [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        found = [0]
+    if not found or min(found) < 1:
+        raise UsageError(f"cutoffs are numbers above 0 with commas between, not {text!r}", where="--k")
+    return sorted(set(found))
 
-    scope = "in-KB mentions" if data["in_kb"] else "mentions"
-    table = Table(title=f"Recall@{data['k']} in per cent, {data['mentions']:,} {scope}", title_justify="left")
-    table.add_column("subset")
-    for label in data["systems"]:
-        table.add_column(label, justify="right")
-    for subset in next(iter(data["systems"].values())):
-        table.add_row(subset, *(percent(figures[subset]) for figures in data["systems"].values()))
-    console.print(table)
-    for pair in data["pairs"]:
-        low, high = pair["ci95"]
-        lost = f"; behind on {', '.join(pair['subsets_lost'])}" if pair["subsets_lost"] else ""
-        console.print(
-            f"{pair['second']} against {pair['first']}: {100 * pair['difference']:+.1f} points "
-            f"(95 % interval {100 * low:+.1f} to {100 * high:+.1f}), {pair['wins']:,} mentions won, "
-            f"{pair['losses']:,} lost, p = {pair['p_holm']:.4f} after Holm{lost}",
-            markup=False,
-        )
+
+def show_all(console: Console, data: Comparison, runs: list[RunResult], show: int) -> None:
+    """Print the systems, the pairs, and mentions that only one of the first two gets right."""
+    from rich.text import Text
+
+    from bioelx_bench.cli.comparison_tables import comparison_tables
+    from bioelx_bench.runs.comparing import decided
+    from bioelx_bench.visible import visible
+
+    for item in comparison_tables(data):
+        console.print(item)
+    if not show:
+        return
+    found = list(decided(runs[0], runs[1]))
+    counts = [sum(m.right == i for m in found) for i in (0, 1)]
+    told = f"only {data.systems[0]} is right: {counts[0]:,} mentions; only {data.systems[1]}: {counts[1]:,}"
+    console.print(Text(visible(told), style="bold"))
+    for mention in found[:show]:
+        console.print(Text(visible(f"{mention.mention_id}  gold {', '.join(mention.gold)}")))
+        for place, (concept, name) in enumerate(mention.predicted):
+            mark = "right" if place == mention.right else "wrong"
+            text = "nothing" if concept is None else f"{concept} {name}"
+            console.print(Text(visible(f"  {mark}  {data.systems[place]}: {text}")))

@@ -183,7 +183,7 @@ def add_aliases(
     ] = False,
 ) -> None:
     """Make a new knowledge base with the names of an existing one and aliases; the old one stays as it is."""
-    from bioelx_bench.aliases.enrich import add_aliases as enrich
+    from bioelx_bench.kb.alias_tables import add_aliases as enrich
 
     session: Session = context.obj
     made = enrich(

@@ -29,11 +29,11 @@ def add(
 ) -> None:
     """Copy a finished run's result into the leaderboard."""
     from bioelx_bench.leaderboard.store import add_result
-    from bioelx_bench.runs.result import find_result
+    from bioelx_bench.runs.run_result import load_run
 
     session: Session = ctx.obj
-    source, result = find_result(run, Path(session.config.get("output")))
-    path = add_result(result, source, folder)
+    found = load_run(run, Path(session.config.get("output")))
+    path = add_result(found.result.model_dump(mode="json"), found.folder, folder)
     session.emit(
         {"added": str(path)},
         lambda console: console.print(f"added {path}; now: bioelx-bench leaderboard build", soft_wrap=True),

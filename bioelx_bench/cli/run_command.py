@@ -104,7 +104,7 @@ def run_one(session: Session, request: RunRequest, output: Path, *, dry_run: boo
         session.emit(description, lambda console: console.print_json(data=description))
         return
     outcome = perform(session, plan, request, output, fresh=fresh)
-    session.emit(outcome.result, lambda console: show_result(console, outcome))
+    session.emit(outcome.run.result.model_dump(mode="json"), lambda console: show_result(console, outcome))
 
 
 def perform(session: Session, plan: Plan, request: RunRequest, output: Path, *, fresh: bool) -> Outcome:
@@ -153,7 +153,7 @@ def run_all(session: Session, request: RunRequest, output: Path, *, dry_run: boo
         except MissingError as error:
             missing[spec.name] = error
             continue
-        results.append(outcome.result)
+        results.append(outcome.run.result.model_dump(mode="json"))
         if not session.options.json:
             show_result(session.console, outcome)
     absent = {name: {"what": e.what, **dict(e.details())} for name, e in missing.items()}

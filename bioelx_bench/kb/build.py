@@ -281,22 +281,10 @@ def add_names(
     Raises:
         BenchError: As for `build_knowledge_base`.
     """
-    counts: dict[str, int] = {"added:rows": 0, "added:dropped_unknown_concept": 0}
-
-    def make() -> Rows:
-        return Rows(
-            names=chain(names_of(kb), added_names(kb, rows, only_known, counts)),
-            definitions=definitions_of(kb),
-            semantic_types=semantic_types_of(kb),
-            retired=kb.retired.to_batches() if kb.retired is not None else (),
-            definition_order=kb.manifest.definition_order,
-            counts=counts,
-        )
-
     return build_knowledge_base(
         folder,
         name,
-        make,
+        lambda: added_rows(kb, rows, only_known=only_known),
         files=[*kb.manifest.files, *files],
         filters={
             **filters,
@@ -304,6 +292,19 @@ def add_names(
             "base": {"name": kb.name, "sha256": kb.sha256},
         },
         progress=progress,
+    )
+
+
+def added_rows(kb: KnowledgeBase, names: Iterable[pa.RecordBatch], *, only_known: bool) -> Rows:
+    """What a knowledge base is made of, and more names; `only_known` as for `add_names`."""
+    counts: dict[str, int] = {"added:rows": 0, "added:dropped_unknown_concept": 0}
+    return Rows(
+        names=chain(names_of(kb), added_names(kb, names, only_known, counts)),
+        definitions=definitions_of(kb),
+        semantic_types=semantic_types_of(kb),
+        retired=kb.retired.to_batches() if kb.retired is not None else (),
+        definition_order=kb.manifest.definition_order,
+        counts=counts,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import jinja2
 
 from bioelx_bench.leaderboard.store import RESULTS, read_results
-from bioelx_bench.scoring.names import AVERAGES
+from bioelx_bench.results import AVERAGES
 
 GENERATED: Final = "<!-- Made by `bioelx-bench leaderboard build` from results/; do not edit. -->"
 SLICES: Final = ("exact", "inexact", "seen", "unseen", "trained", "untrained", "ambiguous", "unambiguous")
@@ -139,16 +139,18 @@ def row_of(result: Mapping[str, Any]) -> dict[str, Any]:
         "ranker": component(result["ranker"]) if result["ranker"] else "–",
         "k": result["k"],
         "rerank_depth": result["rerank_depth"],
-        "score": macro[stage],
-        "micro": micro[stage],
-        "interval": macro["ci95"].get(stage, {}).get("recall@1"),
-        "ceiling": macro["retrieval"].get(f"recall@{result['rerank_depth']}") if result["ranker"] else None,
-        "in_kb": macro["in_kb"][stage],
-        "subsets": {name: result["scores"][name][stage] for name in result["dataset"]["subsets"]},
+        "score": macro[stage]["figures"],
+        "micro": micro[stage]["figures"],
+        "interval": macro[stage]["ci95"].get("recall@1"),
+        "ceiling": macro["retrieval"]["figures"].get(f"recall@{result['rerank_depth']}")
+        if result["ranker"]
+        else None,
+        "in_kb": macro["in_kb"][stage]["figures"],
+        "subsets": {name: result["scores"][name][stage]["figures"] for name in result["dataset"]["subsets"]},
         "subsets_in_kb": {
-            name: result["scores"][name]["in_kb"][stage] for name in result["dataset"]["subsets"]
+            name: result["scores"][name]["in_kb"][stage]["figures"] for name in result["dataset"]["subsets"]
         },
-        "slices": {name: {"n": v["n"], **v[stage]} for name, v in micro["slices"].items()},
+        "slices": {name: {"n": v["n"], **v[stage]["figures"]} for name, v in micro["slices"].items()},
         "fallbacks": sum(result["usage"]["fallbacks"].values()),
         "errors": result["usage"]["errors"],
     }

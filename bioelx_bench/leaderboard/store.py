@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from bioelx_bench.errors import DataError, UsageError
 from bioelx_bench.files import write_json
-from bioelx_bench.runs.result import SCHEMA_VERSION
+from bioelx_bench.results import SCHEMA_VERSION
 
 RESULTS: Final = "results"
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -12,6 +14,7 @@ from bioelx_bench.base import BaseRanker, BaseRetriever, Environment
 from bioelx_bench.config import Config
 from bioelx_bench.declarations import PresetSpec, RankerFamilySpec
 from bioelx_bench.errors import UsageError
+from bioelx_bench.files import hash_file
 from bioelx_bench.options import identity_options, load_object, parse_pairs, validate_options
 from bioelx_bench.plugins import Plugins, RegisteredSpec
 
@@ -64,6 +67,7 @@ class ResolvedComponent:
             "name": self.requested,
             "plugin": self.declared.qualified_name,
             "version": self.declared.plugin.version,
+            "code": source_hash(self.declared.spec.factory),
             "options": self.options.model_dump(mode="json"),
             "options_given": {
                 k: str(v) for k, v in self.given.items() if k in type(self.options).model_fields
@@ -137,3 +141,9 @@ def validated(name: str, declared: RegisteredSpec, given: Mapping[str, Any], fla
     model = load_object(declared.spec.options, f"{name!r}")
     options = validate_options(model, given, name, flag)
     return ResolvedComponent(requested=name, declared=declared, given=given, options=options)
+
+
+def source_hash(factory: str) -> str:
+    """sha256 of the source file that holds a factory."""
+    source = inspect.getsourcefile(inspect.unwrap(load_object(factory, factory)))
+    return "" if source is None else hash_file(Path(source))

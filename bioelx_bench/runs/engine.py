@@ -8,6 +8,9 @@ and `result.json` (written last).
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import itertools
+import json
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -16,27 +19,37 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import pyarrow.parquet as parquet
 from filelock import FileLock, Timeout
 
+from bioelx_bench.base import BaseRanker, BaseRetriever, Notes
+from bioelx_bench.datasets.prepare import PreparedSubset
 from bioelx_bench.errors import BenchError, DataError
-from bioelx_bench.files import JsonLines, atomic_path, hash_json, write_json
-from bioelx_bench.records import Mention
-from bioelx_bench.runs.logs import candidates_of
+from bioelx_bench.files import JsonLines, hash_json, write_json
+from bioelx_bench.records import LabelledMention, Mention
+from bioelx_bench.results import SCHEMA_VERSION, Result
+from bioelx_bench.runs.logs import CANDIDATES, RANKINGS, CandidateLog, RankingLog, candidates_of
 from bioelx_bench.runs.provenance import code_revision, command_line, machine, software
 from bioelx_bench.runs.ranking import Item, rank
 from bioelx_bench.runs.request import LoadedRun
-from bioelx_bench.runs.result import SCHEMA_VERSION, read_result
-from bioelx_bench.runs.retrieval import CandidateLog, notes_of, retrieve
-from bioelx_bench.runs.scores import Scored, limited, score
+from bioelx_bench.runs.retrieval import retrieve
+from bioelx_bench.runs.run_result import RunResult, load_run
+from bioelx_bench.runs.seal import MANIFEST, PREDICTIONS, RESULT, seal
+from bioelx_bench.scoring.evaluation import DEFAULT_METRICS, load_metrics
 from bioelx_bench.scoring.protocols import sub_mentions
+from bioelx_bench.scoring.score import Scored, ScoringInput, score_run
 
-CANDIDATES: Final = "candidates.jsonl"
-RANKINGS: Final = "rankings.jsonl"
 SESSIONS: Final = "sessions.jsonl"
-MANIFEST: Final = "manifest.json"
-PREDICTIONS: Final = "predictions.parquet"
-RESULT: Final = "result.json"
+
+
+@dataclass(frozen=True, slots=True)
+class SubsetMentions:
+    """The mentions of a subset of a run, within its limit; may be iterated again."""
+
+    subset: PreparedSubset
+    limit: int | None
+
+    def __iter__(self) -> Iterator[LabelledMention]:
+        return itertools.islice(self.subset.mentions(), self.limit)
 
 
 @dataclass(slots=True)
@@ -44,14 +57,12 @@ class Outcome:
     """What `execute` gives.
 
     Attributes:
-        folder: The run's folder.
-        result: The content of `result.json`.
+        run: The finished run.
         warnings: What went wrong beside the run, such as an event hook that raised.
         computed: False where the finished result was already there.
     """
 
-    folder: Path
-    result: dict[str, Any]
+    run: RunResult
     warnings: list[str] = field(default_factory=list)
     computed: bool = True
 
@@ -72,9 +83,8 @@ def execute(loaded: LoadedRun, output: Path, *, fresh: bool = False) -> Outcome:
     with run_lock(folder):
         if fresh:
             clear(folder)
-        existing = read_result(folder / RESULT)
-        if existing is not None:
-            return Outcome(folder, existing, computed=False)
+        if (folder / RESULT).is_file():
+            return Outcome(load_run(folder), computed=False)
         return RunExecution(loaded, folder).perform()
 
 
@@ -126,13 +136,13 @@ class RunExecution:
             self.retrieve_stage(candidates, sessions)
             rankings = self.rank_stage(candidates, sessions)
             with self.stage("score", sessions):
-                scored = score(self.loaded, candidates, rankings)
-            with atomic_path(self.folder / PREDICTIONS) as temporary:
-                parquet.write_table(scored.predictions, temporary)
+                scored = self.score(candidates, rankings)
             result = self.result(scored, candidates, stage_seconds(sessions))
-            write_json(self.folder / RESULT, result)
-            self.announce("run_finished", run=self.run, result=result)
-            return Outcome(self.folder, result, self.warnings)
+            write_json(self.folder / RESULT, result.model_dump(mode="json"))
+            candidates.close()
+            seal(self.folder)
+            self.announce("run_finished", run=self.run, result=result.model_dump(mode="json"))
+            return Outcome(RunResult(self.folder, result), self.warnings)
         finally:
             candidates.close()
             sessions.close()
@@ -180,9 +190,9 @@ class RunExecution:
             yield
         finally:
             seconds = time.monotonic() - start
-            sessions.append(
-                [{"event": "stage", "stage": name, "seconds": seconds, "notes": notes_of(component)}]
-            )
+            told = component.notes() if isinstance(component, BaseRetriever | BaseRanker) else Notes()
+            notes = {**told.facts, **told.counts}
+            sessions.append([{"event": "stage", "stage": name, "seconds": seconds, "notes": notes}])
         self.announce("stage_finished", run=self.run, stage=name, seconds=seconds)
 
     def announce(self, hook: str, **arguments: Any) -> None:
@@ -194,7 +204,7 @@ class RunExecution:
     def retrieve_stage(self, candidates: CandidateLog, sessions: JsonLines) -> None:
         """Index and search, unless the log is complete."""
         total = sum(1 for _ in self.parts())
-        if sum(1 for _ in candidates.records()) == total:
+        if sum(1 for _ in candidates.lines()) == total:
             return
         retriever = self.loaded.retriever
         with self.stage("index", sessions):
@@ -234,11 +244,37 @@ class RunExecution:
 
     def parts(self) -> Iterator[Mention]:
         """Every (part of a) mention that is searched, in order."""
-        for _, mentions in limited(self.loaded):
+        for _, mentions in self.subsets():
             for mention in mentions:
                 yield from sub_mentions(mention.unlabelled(), self.run.protocol)
 
-    def rank_stage(self, candidates: CandidateLog, sessions: JsonLines) -> JsonLines | None:
+    def subsets(self) -> list[tuple[str, SubsetMentions]]:
+        """The mentions of each subset, within the run's limit."""
+        return [(s.subset, SubsetMentions(s, self.run.limit)) for s in self.loaded.subsets]
+
+    def score(self, candidates: CandidateLog, rankings: RankingLog | None) -> Scored:
+        """Score the finished logs."""
+        loaded, run = self.loaded, self.run
+        assert loaded.environment.plugins is not None  # noqa: S101 - sessions always carry them
+        return score_run(
+            ScoringInput(
+                subsets=self.subsets(),
+                candidates=candidates,
+                rankings=rankings,
+                kb=loaded.kb,
+                protocol=run.protocol,
+                metrics=load_metrics(loaded.environment.plugins, (*DEFAULT_METRICS, *run.metrics)),
+                k=run.k,
+                rerank_depth=run.rerank_depth,
+                interpolation=None if loaded.ranker is None else loaded.ranker.interpolation,
+                seed=run.seed,
+                trained_on=loaded.retriever.trained_on,
+                predictions=self.folder / PREDICTIONS,
+                progress=self.progress,
+            )
+        )
+
+    def rank_stage(self, candidates: CandidateLog, sessions: JsonLines) -> RankingLog | None:
         """Rank the first `rerank_depth` candidates of each mention; None without a ranker."""
         ranker, rerank_depth = self.loaded.ranker, self.run.rerank_depth
         if ranker is None or rerank_depth is None:
@@ -246,30 +282,40 @@ class RunExecution:
         path = self.folder / RANKINGS
 
         def items() -> Iterator[Item]:
-            for mention, record in zip(self.parts(), candidates.records(), strict=True):
+            for mention, record in zip(self.parts(), candidates.lines(), strict=True):
                 yield mention, candidates_of(record)[:rerank_depth]
 
         total = sum(1 for _ in self.parts())
         with self.stage("rank", sessions, ranker):
             rank(ranker, items(), total, path, self.progress)
-        return JsonLines(path)
+        return RankingLog(path, writable=False)
 
-    def result(self, scored: Scored, candidates: CandidateLog, timing: Mapping[str, float]) -> dict[str, Any]:
+    def result(self, scored: Scored, candidates: CandidateLog, timing: Mapping[str, float]) -> Result:
         """The content of `result.json`."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            **self.run.describe(),
-            "cutoffs": scored.cutoffs,
-            "scores": scored.scores,
-            "usage": scored.usage,
-            "notes": {
-                "data": {s.subset: dict(s.counts) for s in self.loaded.subsets},
-                "retriever": candidates.notes(),
-                "gold_mapped": scored.gold_mapped,
-            },
-            "software": software(),
-            "timing": dict(timing),
-        }
+        notes = candidates.notes()
+        ranker = self.loaded.ranker
+        mix = None if ranker is None else ranker.interpolation
+        return Result.model_validate_json(
+            json.dumps(
+                {
+                    **self.run.describe(),
+                    "interpolation": None if mix is None else dataclasses.asdict(mix),
+                    "cutoffs": scored.cutoffs,
+                    "metrics": scored.metrics,
+                    "scores": {name: row.model_dump(mode="json") for name, row in scored.scores.items()},
+                    "usage": scored.usage.model_dump(mode="json"),
+                    "notes": {
+                        "data": {
+                            s.subset: dict(s.counts) for s in self.loaded.subsets if self.run.limit is None
+                        },
+                        "retriever": {**notes.facts, **notes.counts},
+                        "gold_mapped": scored.gold_mapped,
+                    },
+                    "software": software(),
+                    "timing": dict(timing),
+                }
+            )
+        )
 
 
 def stage_seconds(sessions: JsonLines) -> dict[str, float]:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from bioelx_bench.base import BaseRanker
 from bioelx_bench.errors import BenchError
-from bioelx_bench.files import JsonLines
 from bioelx_bench.progress import Progress
 from bioelx_bench.records import Candidate, Mention, Ranking
-from bioelx_bench.runs.logs import ranking_record
+from bioelx_bench.runs.logs import RankingLog
 
 Item = tuple[Mention, Sequence[Candidate]]
 
@@ -28,9 +27,9 @@ def rank(ranker: BaseRanker, items: Iterable[Item], total: int, path: Path, prog
     Raises:
         BenchError: The ranker lost a mention or returned something else than a permutation.
     """
-    log = JsonLines(path)
+    log = RankingLog(path)
     try:
-        done = {record["mention_id"] for record in log}
+        done = log.mention_ids()
         waiting: dict[str, Sequence[Candidate]] = {}
         with progress.task("Ranking", total=total, unit="mentions", done=len(done)) as task:
 
@@ -39,7 +38,7 @@ def rank(ranker: BaseRanker, items: Iterable[Item], total: int, path: Path, prog
                     if mention.id in done:
                         continue
                     if len(candidates) < 2:
-                        log.append([ranking_record(Ranking(mention.id, tuple(candidates)))])
+                        log.append(Ranking(mention.id, tuple(candidates)))
                         task.advance()
                         continue
                     waiting[mention.id] = candidates
@@ -47,7 +46,7 @@ def rank(ranker: BaseRanker, items: Iterable[Item], total: int, path: Path, prog
 
             for ranking in ranker.rank_many(pending()):
                 check_permutation(ranking, waiting.pop(ranking.mention_id, None))
-                log.append([ranking_record(ranking)])
+                log.append(ranking)
                 task.advance()
         if waiting:
             raise BenchError(

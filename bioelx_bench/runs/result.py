@@ -1,40 +1,77 @@
-"""Reading results back: schema version, and results of runs by folder or id."""
+"""Finding and reading the results of finished runs."""
 
 from __future__ import annotations
 
-import json
+import glob
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
 
-from bioelx_bench.errors import DataError, MissingError
+import orjson
+from pydantic import ValidationError
 
-SCHEMA_VERSION: Final = 1
+from bioelx_bench.errors import DataError, MissingError, at
+from bioelx_bench.results import SCHEMA_VERSION, Result
+from bioelx_bench.runs.seal import RESULT
 
 
-def read_result(path: Path) -> dict[str, Any] | None:
-    """A finished run's result, or None where there is none yet.
+def read_result(path: Path) -> Result:
+    """Read `result.json`.
 
     Raises:
+        MissingError: There is none.
         DataError: The file is no result, or of a schema this version does not read.
     """
     try:
-        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
+        content = path.read_bytes()
+    except OSError as error:
+        raise MissingError(
+            "there is no finished run here",
+            where=path,
+            why=error.strerror,
+            hint="bioelx-bench runs lists them",
+        ) from error
+    return parse_result(content, path)
+
+
+def parse_result(content: bytes, path: Path) -> Result:
+    """The result that a file holds.
+
+    Raises:
+        DataError: It holds none; the error names the field.
+    """
+    try:
+        found = orjson.loads(content)
     except ValueError as error:
-        raise DataError("the result is not JSON", where=path, why=str(error), hint="run it again") from error
-    found = result.get("schema_version")
-    if found != SCHEMA_VERSION:
         raise DataError(
-            f"the result has schema version {found}, this version reads {SCHEMA_VERSION}",
+            "the result is not JSON", where=path, why=str(error), hint="repeat the run with --fresh"
+        ) from error
+    version = found.get("schema_version") if isinstance(found, dict) else None
+    if version != SCHEMA_VERSION:
+        raise DataError(
+            f"the result has schema version {version!r}, this version reads {SCHEMA_VERSION}",
             where=path,
             hint="repeat the run with --fresh",
         )
-    return result
+    try:
+        return Result.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise DataError(
+            f"the result is not as its schema says: {first['msg']}",
+            where=at(path, field=".".join(map(str, first["loc"]))[:200]),
+            why=f"{error.error_count()} fields are wrong" if error.error_count() > 1 else None,
+            hint="repeat the run with --fresh",
+        ) from error
 
 
-def find_result(run: str, output: Path) -> tuple[Path, dict[str, Any]]:
-    """The result of a run given by folder, `result.json` or id (or the start of an id).
+def finished_runs(output: Path) -> Iterator[Path]:
+    """The folders of finished runs in a folder of runs, newest first."""
+    found = [path.parent for path in output.glob(f"*/{RESULT}") if not path.parent.name.startswith(".")]
+    yield from sorted(found, key=lambda folder: (-(folder / RESULT).stat().st_mtime, folder.name))
+
+
+def find_run(run: str | Path, output: Path) -> Path:
+    """The folder of a finished run given by folder, `result.json`, or id (or the start of an id).
 
     Args:
         run: What the user typed.
@@ -44,20 +81,20 @@ def find_result(run: str, output: Path) -> tuple[Path, dict[str, Any]]:
         MissingError: There is no such finished run, or several ids start so.
     """
     path = Path(run)
-    choices = [path, path / "result.json"]
-    if not any(choice.is_file() for choice in choices) and output.is_dir():
-        choices = sorted(output.glob(f"{glob_escape(run)}*/result.json"))
-    found = [choice for choice in choices if choice.is_file()]
+    if (path / RESULT).is_file():
+        return path
+    if path.name == RESULT and path.is_file():
+        return path.parent
+    found = []
+    if output.is_dir() and str(run) == path.name:
+        found = sorted(p.parent for p in output.glob(f"{glob.escape(path.name)}*/{RESULT}"))
     if len(found) != 1:
-        what = f"{len(found)} finished runs match {run!r}" if found else f"there is no finished run {run!r}"
-        raise MissingError(what, where=output, hint="give the run's folder or more of its id")
-    result = read_result(found[0])
-    assert result is not None  # noqa: S101 - the file was just seen
-    return found[0], result
-
-
-def glob_escape(text: str) -> str:
-    """The text as a pattern that matches only itself."""
-    import glob
-
-    return glob.escape(text)
+        what = (
+            f"{len(found)} finished runs match {str(run)!r}"
+            if found
+            else f"there is no finished run {str(run)!r}"
+        )
+        raise MissingError(
+            what, where=output, hint="bioelx-bench runs lists them; give a folder or more of the id"
+        )
+    return found[0]

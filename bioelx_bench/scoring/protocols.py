@@ -23,6 +23,7 @@ class ScoringProtocol:
         unit: What takes a place in the candidate list: a distinct concept or a name row.
         match: `any`: one gold concept suffices; `all`: all must be among the first k.
         split: Whether a mention is split on `+` and `|` into parts that must all hit.
+        split_gold: Whether `+` and `|` stand between gold ids of which any counts, as in SapBERT's evaluation.
         nil: What becomes of mentions whose gold is in no knowledge base: `count` keeps them in the denominator
             as misses, `skip` leaves them out of it (coverage is reported either way).
         retired: `map`: a gold concept that the knowledge base's release retired counts as its successors (where
@@ -35,6 +36,7 @@ class ScoringProtocol:
     unit: Unit = "concept"
     match: Literal["any", "all"] = "any"
     split: bool = False
+    split_gold: bool = False
     nil: Literal["count", "skip"] = "count"
     retired: Literal["map", "keep"] = "map"
     ranked: bool = True
@@ -55,6 +57,7 @@ PROTOCOLS: Final[Mapping[str, ScoringProtocol]] = {
             summary="SapBERT's XL-BEL evaluation: name rows, mentions split on + and |, every mention counts",
             unit="name",
             split=True,
+            split_gold=True,
             retired="keep",
             ranked=False,
         ),
@@ -62,6 +65,7 @@ PROTOCOLS: Final[Mapping[str, ScoringProtocol]] = {
             name="sapbert-fast",
             summary="SapBERT's evaluation of MedMentions and COMETA: name rows, no splitting",
             unit="name",
+            split_gold=True,
             retired="keep",
             ranked=False,
         ),
@@ -101,6 +105,13 @@ def find_protocol(name: str, changes: Mapping[str, str]) -> ScoringProtocol:
 
 
 PART_MARK: Final = "#"
+
+
+def part_ids(mention: Mention, protocol: ScoringProtocol) -> list[str]:
+    """The ids of what `sub_mentions` gives."""
+    if not protocol.split or ("+" not in mention.text and "|" not in mention.text):
+        return [mention.id]
+    return [part.id for part in sub_mentions(mention, protocol)]
 
 
 def sub_mentions(mention: Mention, protocol: ScoringProtocol) -> Iterator[Mention]:

@@ -1,133 +1,206 @@
-"""From hit ranks to the `scores` of a result."""
+"""From the outcomes of mentions to the `scores` of a result."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from bioelx_bench.scoring.intervals import bootstrap_means, interval
-from bioelx_bench.scoring.metric import recall_at
-from bioelx_bench.scoring.names import MACRO, MICRO
+from bioelx_bench.results import MACRO, MICRO, GroupScores, Stage, StageScores, SubsetScores
+from bioelx_bench.scoring.evaluation import NamedMetric, evaluate_all
+from bioelx_bench.scoring.intervals import bootstrap_sums, interval, ratio
+from bioelx_bench.scoring.outcome import SubsetOutcome
 
-Ranks = npt.NDArray[np.int32]
-Flags = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+Group = str
+"""`all`, `in_kb`, or a slice."""
+
+MAX_KEPT: Final = 100_000
+"""Mentions of a subset whose values are kept; those of larger ones are computed again, which bounds memory."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubsetOutcome:
-    """What happened to the mentions of one subset; every array has shape (mentions,).
+@dataclass(slots=True)
+class SubsetSums:
+    """Sums over one subset, which add up over subsets.
 
     Attributes:
-        retrieval: Hit rank in the retriever's list.
-        ranking: Hit rank in the ranked list, or None where nothing ranked.
-        in_kb: Whether the gold is in the knowledge base (any or all of it, by the protocol).
-        documents: Document number of each mention, from 0.
-        slices: Named halves of the mentions, such as `exact` and `inexact`.
-        extra: Further metrics of plugins over all mentions, by stage (`retrieval`, `ranking`).
+        n: Mentions of each group.
+        sums: Sum of each figure over each group, by stage, group and figure.
+        sizes: Replicates of the size of each group that has intervals, shape (replicates,).
+        draws: Replicates of the sums of each group that has intervals.
     """
 
-    retrieval: Ranks
-    ranking: Ranks | None
-    in_kb: Flags
-    documents: npt.NDArray[np.int64]
-    slices: Mapping[str, Flags]
-    extra: Mapping[str, Mapping[str, float]]
+    n: dict[Group, int]
+    without_candidates: int
+    failed: int
+    sums: dict[tuple[Stage, Group], dict[str, float]] = field(default_factory=dict)
+    sizes: dict[Group, Floats] = field(default_factory=dict)
+    draws: dict[tuple[Stage, Group], dict[str, Floats]] = field(default_factory=dict)
 
 
-def stage_scores(outcome: SubsetOutcome, mask: Flags | None, ks: Sequence[int]) -> dict[str, Any]:
-    """`n` and Recall@k of both stages over the mentions where `mask` is true."""
-    chosen = slice(None) if mask is None else mask
-    ranking = None if outcome.ranking is None else recall_at(outcome.ranking[chosen], ks)
-    retrieval = outcome.retrieval[chosen]
-    return {"n": len(retrieval), "retrieval": recall_at(retrieval, ks), "ranking": ranking}
+def summarise(
+    outcomes: Iterable[SubsetOutcome],
+    metrics: Sequence[NamedMetric],
+    *,
+    depth: int,
+    cutoffs: tuple[int, ...],
+    seed: int,
+) -> dict[str, SubsetScores]:
+    """The scores of each subset, then the macro and micro average.
 
+    The macro average is the mean of the subsets' figures, each subset counting the same; the micro average pools
+    their mentions. Intervals are 95 % percentile intervals of the document-clustered bootstrap, drawn within each
+    subset.
 
-def replicates(outcome: SubsetOutcome, stage: str, ks: Sequence[int], seed: int) -> npt.NDArray[np.float64]:
-    """Bootstrap replicates of Recall@k of a stage, shape (replicates, ks)."""
-    ranks = outcome.retrieval if stage == "retrieval" else outcome.ranking
-    assert ranks is not None  # noqa: S101 - callers ask only for stages that ran
-    hits = (ranks[:, None] <= np.asarray(ks)[None, :]).astype(np.float64)
-    return bootstrap_means(hits, outcome.documents, seed)
+    Args:
+        outcomes: One a subset, in order.
+        metrics: What is computed.
+        depth: Candidates a list may hold.
+        cutoffs: The k of figures.
+        seed: Seed of the draws.
 
-
-def summarise(outcomes: Mapping[str, SubsetOutcome], ks: Sequence[int], seed: int) -> dict[str, Any]:
-    """The `scores` object of `result.json`: each subset, then the macro and micro average.
-
-    The macro average is the mean of the subsets' figures, each subset counting the same; the micro average
-    pools their mentions. Intervals are 95 % percentile intervals of the document-clustered bootstrap.
+    Raises:
+        BenchError: A metric breaks its contract.
     """
-    scores: dict[str, Any] = {}
-    draws: dict[str, dict[str, npt.NDArray[np.float64]]] = {}
-    for name, outcome in outcomes.items():
-        stages = ["retrieval"] if outcome.ranking is None else ["retrieval", "ranking"]
-        draws[name] = (
-            {stage: replicates(outcome, stage, ks, seed) for stage in stages}
-            if len(outcome.retrieval)
-            else {}
-        )
-        scores[name] = score_subset(outcome, draws[name], ks)
-    if outcomes:
-        subsets = list(scores.values())
-        pooled = pool(list(outcomes.values()))
-        scores[MACRO] = macro(subsets, list(draws.values()), ks)
-        stages = ["retrieval"] if pooled.ranking is None else ["retrieval", "ranking"]
-        pooled_draws = (
-            {stage: replicates(pooled, stage, ks, seed) for stage in stages} if len(pooled.retrieval) else {}
-        )
-        scores[MICRO] = score_subset(pooled, pooled_draws, ks)
+    parts = {o.name: subset_sums(o, metrics, depth, cutoffs, seed) for o in outcomes}
+    scores = {name: subset_scores(part) for name, part in parts.items()}
+    if parts:
+        scores[MACRO] = macro(list(scores.values()), list(parts.values()))
+        scores[MICRO] = subset_scores(pooled(list(parts.values())))
     return scores
 
 
-def score_subset(
-    outcome: SubsetOutcome, draws: Mapping[str, npt.NDArray[np.float64]], ks: Sequence[int]
-) -> dict[str, Any]:
+def subset_sums(
+    outcome: SubsetOutcome,
+    metrics: Sequence[NamedMetric],
+    depth: int,
+    cutoffs: tuple[int, ...],
+    seed: int,
+) -> SubsetSums:
+    """Evaluate every metric on a subset and draw its replicates."""
+    slices = outcome.slices()
+    everything = np.ones(len(outcome), np.bool_)
+    groups = {"all": everything, "in_kb": outcome.in_kb} | slices
+    result = SubsetSums(
+        n={name: int(mask.sum()) for name, mask in groups.items()},
+        without_candidates=int(outcome.without_candidates.sum()),
+        failed=int(outcome.failed.sum()),
+    )
+    names: list[tuple[Stage, Group, str]] = []
+
+    def evaluated() -> Iterator[tuple[Stage, str, Floats]]:
+        for stage, ranks in outcome.stages().items():
+            for figure, values in evaluate_all(metrics, outcome.hits(ranks, depth, cutoffs)):
+                yield stage, figure, values
+
+    kept = list(evaluated()) if len(outcome) <= MAX_KEPT else None
+    result.sums = {(stage, group): {} for stage in outcome.stages() for group in groups}
+    for stage, figure, values in kept or evaluated():
+        names += [(stage, "all", figure), (stage, "in_kb", figure)]
+        for group, mask in groups.items():
+            result.sums[stage, group][figure] = float(values[mask].sum())
+
+    def columns() -> Iterator[Floats]:
+        yield everything.astype(np.float64)
+        yield outcome.in_kb.astype(np.float64)
+        for _, _, values in kept or evaluated():
+            yield values
+            yield values * outcome.in_kb
+
+    if len(outcome):
+        draws = bootstrap_sums(columns, outcome.documents, seed)
+        result.sizes = {"all": draws[:, 0], "in_kb": draws[:, 1]}
+        for (stage, group, figure), column in zip(names, draws.T[2:], strict=True):
+            result.draws.setdefault((stage, group), {})[figure] = column
+    return result
+
+
+def pooled(parts: Sequence[SubsetSums]) -> SubsetSums:
+    """The sums of several subsets as those of one."""
+    result = SubsetSums(
+        n={group: sum(p.n[group] for p in parts) for group in parts[0].n},
+        without_candidates=sum(p.without_candidates for p in parts),
+        failed=sum(p.failed for p in parts),
+    )
+    for key, figures in parts[0].sums.items():
+        result.sums[key] = {figure: sum(p.sums[key][figure] for p in parts) for figure in figures}
+    drawn = [p for p in parts if p.sizes]
+    if drawn:
+        result.sizes = {g: np.sum([p.sizes[g] for p in drawn], axis=0) for g in drawn[0].sizes}
+        for key, replicates in drawn[0].draws.items():
+            result.draws[key] = {f: np.sum([p.draws[key][f] for p in drawn], axis=0) for f in replicates}
+    return result
+
+
+def subset_scores(part: SubsetSums) -> SubsetScores:
     """The scores of one subset, or of all mentions pooled."""
-    everything = stage_scores(outcome, None, ks)
-    for stage, values in outcome.extra.items():
-        if everything.get(stage) is not None:
-            everything[stage].update(values)
-    return {
-        "n": everything["n"],
-        "coverage": float(np.mean(outcome.in_kb)) if everything["n"] else None,
-        "retrieval": everything["retrieval"],
-        "ranking": everything["ranking"],
-        "in_kb": stage_scores(outcome, outcome.in_kb, ks),
-        "slices": {name: stage_scores(outcome, mask, ks) for name, mask in outcome.slices.items()},
-        "ci95": {stage: named(interval(values), ks) for stage, values in draws.items()},
-    }
+    everything = group_scores(part, "all")
+    n = part.n["all"]
+    return SubsetScores(
+        n=n,
+        retrieval=everything.retrieval,
+        ranking=everything.ranking,
+        coverage=part.n["in_kb"] / n if n else None,
+        in_kb=group_scores(part, "in_kb"),
+        slices={group: group_scores(part, group) for group in part.n if group not in {"all", "in_kb"}},
+        without_candidates=part.without_candidates,
+        failed=part.failed,
+    )
 
 
-def named(intervals: Sequence[list[float]], ks: Sequence[int]) -> dict[str, list[float]]:
-    """Intervals by the name of their figure."""
-    return {f"recall@{k}": bounds for k, bounds in zip(ks, intervals, strict=True)}
+def group_scores(part: SubsetSums, group: Group) -> GroupScores:
+    """The scores of a group of mentions of a subset."""
+    stages: dict[Stage, StageScores] = {}
+    n = part.n[group]
+    for (stage, other), sums in part.sums.items():
+        if other == group:
+            bounds = {
+                figure: interval(ratio(replicates, part.sizes[group]))
+                for figure, replicates in part.draws.get((stage, group), {}).items()
+            }
+            stages[stage] = StageScores(
+                figures={figure: total / n if n else None for figure, total in sums.items()},
+                ci95={figure: found for figure, found in bounds.items() if found is not None},
+            )
+    return GroupScores(n=n, retrieval=stages["retrieval"], ranking=stages.get("ranking"))
 
 
-def macro(
-    subsets: Sequence[Mapping[str, Any]],
-    draws: Sequence[Mapping[str, npt.NDArray[np.float64]]],
-    ks: Sequence[int],
-) -> dict[str, Any]:
-    """The mean of the subsets' figures; figures that a subset lacks (no mention in it) are left out of it."""
-    stages = list(draws[0])
-    return {
-        "n": sum(s["n"] for s in subsets),
-        "coverage": mean([s["coverage"] for s in subsets]),
-        "retrieval": mean_tables([s["retrieval"] for s in subsets]),
-        "ranking": mean_tables([s["ranking"] for s in subsets]),
-        "in_kb": {
-            "n": sum(s["in_kb"]["n"] for s in subsets),
-            "retrieval": mean_tables([s["in_kb"]["retrieval"] for s in subsets]),
-            "ranking": mean_tables([s["in_kb"]["ranking"] for s in subsets]),
-        },
-        "ci95": {
-            stage: named(interval(np.mean([d[stage] for d in draws if stage in d], axis=0)), ks)
-            for stage in stages
-        },
-    }
+def macro(subsets: Sequence[SubsetScores], parts: Sequence[SubsetSums]) -> SubsetScores:
+    """The mean of the subsets' figures; a subset without mentions is left out of it."""
+
+    def group(name: Group, rows: Sequence[GroupScores]) -> GroupScores:
+        stages: dict[Stage, StageScores] = {}
+        for stage in ("retrieval", "ranking") if rows[0].ranking is not None else ("retrieval",):
+            tables = [row.stage(stage) for row in rows]
+            bounds: dict[str, tuple[float, float] | None] = {}
+            for figure in tables[0].figures:
+                drawn = [
+                    ratio(p.draws[stage, name][figure], p.sizes[name])
+                    for p in parts
+                    if p.n[name] and (stage, name) in p.draws
+                ]
+                bounds[figure] = interval(np.mean(drawn, axis=0)) if drawn else None
+            stages[stage] = StageScores(
+                figures={figure: mean([t.figures[figure] for t in tables]) for figure in tables[0].figures},
+                ci95={figure: found for figure, found in bounds.items() if found is not None},
+            )
+        return GroupScores(
+            n=sum(row.n for row in rows), retrieval=stages["retrieval"], ranking=stages.get("ranking")
+        )
+
+    everything = group("all", subsets)
+    return SubsetScores(
+        n=everything.n,
+        retrieval=everything.retrieval,
+        ranking=everything.ranking,
+        coverage=mean([s.coverage for s in subsets]),
+        in_kb=group("in_kb", [s.in_kb for s in subsets]),
+        without_candidates=sum(s.without_candidates for s in subsets),
+        failed=sum(s.failed for s in subsets),
+    )
 
 
 def mean(values: Sequence[float | None]) -> float | None:
@@ -136,30 +209,6 @@ def mean(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def mean_tables(tables: Sequence[Mapping[str, float | None] | None]) -> dict[str, float | None] | None:
-    """Mean of each figure over tables with the same keys, or None where no stage ran."""
-    known = [t for t in tables if t is not None]
-    return {key: mean([t.get(key) for t in known]) for key in known[0]} if known else None
-
-
-def pool(outcomes: Sequence[SubsetOutcome]) -> SubsetOutcome:
-    """All mentions as one subset; documents of different subsets stay apart."""
-    offsets = np.cumsum([0, *(int(o.documents.max()) + 1 if len(o.documents) else 0 for o in outcomes)])
-    ranked = [o.ranking for o in outcomes if o.ranking is not None]
-    sizes = [len(o.retrieval) for o in outcomes]
-    weights = np.asarray(sizes, dtype=np.float64) / max(1, sum(sizes))
-    extra = {
-        stage: {
-            key: float(sum(w * o.extra[stage][key] for w, o in zip(weights, outcomes, strict=True)))
-            for key in outcomes[0].extra[stage]
-        }
-        for stage in outcomes[0].extra
-    }
-    return SubsetOutcome(
-        retrieval=np.concatenate([o.retrieval for o in outcomes]),
-        ranking=np.concatenate(ranked) if len(ranked) == len(outcomes) else None,
-        in_kb=np.concatenate([o.in_kb for o in outcomes]),
-        documents=np.concatenate([o.documents + at for o, at in zip(outcomes, offsets, strict=False)]),
-        slices={name: np.concatenate([o.slices[name] for o in outcomes]) for name in outcomes[0].slices},
-        extra=extra,
-    )
+def figure_names(scores: Mapping[str, SubsetScores]) -> tuple[str, ...]:
+    """The figures of a score table, in order."""
+    return tuple(next(iter(scores.values())).retrieval.figures) if scores else ()

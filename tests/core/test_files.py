@@ -87,7 +87,7 @@ def test_the_cache_builds_once_and_hands_an_interrupted_build_back(tmp_path: Pat
     folder = cache.build("indexes", "key", finishing)
     assert cache.build("indexes", "key", finishing) == folder
     assert calls == ["first", "done so far"]
-    assert sorted(p.name for p in folder.iterdir()) == ["half", "whole"]
+    assert sorted(p.name for p in folder.iterdir()) == ["half", "seal.json", "whole"]
 
 
 @pytest.mark.parametrize("key", ["../out", "a/b", "", ".hidden"])

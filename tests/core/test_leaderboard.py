@@ -27,7 +27,7 @@ def test_a_run_becomes_a_row(full_run: tuple[Path, dict[str, Any]], tmp_path: Pa
     assert invoke(["leaderboard", "add", str(folder), "--folder", str(board)]) == 0
     assert invoke(["leaderboard", "build", "--folder", str(board)]) == 0
     page = (board / "xl-bel.md").read_text()
-    assert f"{100 * result['scores']['macro']['retrieval']['recall@1']:.1f} [" in page
+    assert f"{100 * result['scores']['macro']['retrieval']['figures']['recall@1']:.1f} [" in page
     assert result["run_id"] in page
     assert (board / "README.md").read_text().count("xl-bel") >= 2
     assert invoke(["leaderboard", "check", "--folder", str(board)]) == 0

@@ -19,12 +19,12 @@ from bioelx_bench.files import write_json
 from bioelx_bench.progress import Progress
 from bioelx_bench_bm25.analyzers import Analyzers, make_folding_analyzer
 from bioelx_bench_bm25.java import explain_java_errors, import_class
-from bioelx_bench_bm25.options import Fields
+from bioelx_bench_bm25.options import Bm25Options
 
 if TYPE_CHECKING:
     from bioelx_bench.kb.store import KnowledgeBase
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 LANGUAGE_FIELD: Final = "contents"
 """Words as the language's analyzer gives them; the name is the one Anserini uses."""
 FOLDED_FIELD: Final = "folded"
@@ -33,7 +33,7 @@ META_FILE: Final = "meta.json"
 BUFFER_MEGABYTES: Final = 64.0
 
 
-def field_names(fields: Fields) -> tuple[str, ...]:
+def field_names(fields: str) -> tuple[str, ...]:
     """The Lucene fields that a value of the option `fields` stands for."""
     return {
         "language": (LANGUAGE_FIELD,),
@@ -60,7 +60,12 @@ class IndexMeta:
 
 
 def build_index(
-    kb: KnowledgeBase, folder: Path, fields: Fields, analyzers: Analyzers, revision: str, progress: Progress
+    kb: KnowledgeBase,
+    folder: Path,
+    options: Bm25Options,
+    analyzers: Analyzers,
+    revision: str,
+    progress: Progress,
 ) -> None:
     """Build the index in a folder; what an interrupted build left there is removed first.
 
@@ -72,7 +77,7 @@ def build_index(
     hint = "free space or move the cache (BIOELX_BENCH_CACHE), then repeat"
     try:
         with explain_java_errors("the BM25 index cannot be written", folder, hint):
-            languages = write_names(kb, folder / LUCENE_FOLDER, fields, analyzers, progress)
+            languages = write_names(kb, folder / LUCENE_FOLDER, options, analyzers, progress)
     except BaseException:
         clear(folder)
         raise
@@ -99,7 +104,7 @@ def clear(folder: Path) -> None:
 
 
 def write_names(
-    kb: KnowledgeBase, folder: Path, fields: Fields, analyzers: Analyzers, progress: Progress
+    kb: KnowledgeBase, folder: Path, options: Bm25Options, analyzers: Analyzers, progress: Progress
 ) -> Counter[str]:
     """Write one Lucene document for each name; returns the names by language."""
     counts: Counter[str] = Counter()
@@ -109,11 +114,12 @@ def write_names(
         FOLDED_FIELD: lambda _: folding,
     }
     writer = open_writer(folder)
-    document, slots = make_document(field_names(fields))
+    document, slots = make_document(field_names(options.fields))
+    normalize = options.normalize
     try:
         with progress.task("Indexing names for BM25", total=kb.name_count, unit="names") as bar:
             for texts, languages in batches(kb):
-                for text, language in zip(texts, languages, strict=True):
+                for text, language in zip(map(normalize, texts), languages, strict=True):
                     for name, slot in slots.items():
                         slot.setTokenStream(analyzer_of[name](language).tokenStream(name, text))
                     writer.addDocument(document)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Literal
 
 from pydantic import Field
 
 from bioelx_bench.options import Options, runtime_field
+from bioelx_bench.text import normalise_text
 
 MissingAnalyzer = Literal["standard", "error"]
 Fields = Literal["language", "folded", "both"]
+Normalization = Literal["nfkc", "none"]
 
 
 def usable_cores() -> int:
@@ -30,6 +33,11 @@ class Bm25Options(Options):
         description="what is matched: words as the language's analyzer gives them, words in lower case "
         "without accents whatever the language, or the sum of both",
     )
+    normalization: Normalization = Field(
+        "nfkc",
+        description="what is done to names and mentions alike before they are analysed: Unicode's form NFKC without "
+        "invisible characters (soft hyphens, zero-width spaces), or nothing",
+    )
     missing_analyzer: MissingAnalyzer = Field(
         "standard",
         description="for a language Lucene has no analyzer for: take the language-independent one and report "
@@ -44,6 +52,11 @@ class Bm25Options(Options):
     threads: int = runtime_field(
         0, ge=0, le=256, description="threads that search; 0 takes the cores that are there, at most eight"
     )
+
+    @property
+    def normalize(self) -> Callable[[str], str]:
+        """What is done to names and mentions before they are analysed."""
+        return normalise_text if self.normalization == "nfkc" else str
 
     @property
     def thread_count(self) -> int:

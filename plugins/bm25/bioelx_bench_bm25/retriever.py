@@ -36,6 +36,8 @@ class Bm25Retriever(BaseRetriever):
         environment: Gives the progress display.
     """
 
+    options: Bm25Options
+
     def __init__(self, options: Bm25Options, environment: Environment) -> None:
         self.options = options
         self._environment = environment
@@ -56,6 +58,7 @@ class Bm25Retriever(BaseRetriever):
             "format": FORMAT,
             "engine": self.model_revision,
             "fields": self.options.fields,
+            "normalization": self.options.normalization,
             "missing_analyzer": self.options.missing_analyzer,
         }
 
@@ -65,7 +68,7 @@ class Bm25Retriever(BaseRetriever):
         build_index(
             kb,
             folder,
-            self.options.fields,
+            self.options,
             Analyzers(self.options.missing_analyzer),
             self._library.revision,
             self._environment.progress,
@@ -141,7 +144,8 @@ class Bm25Retriever(BaseRetriever):
         self, searcher: Searcher, kb: KnowledgeBase, mentions: Sequence[Mention], k: int, unit: Unit
     ) -> list[Hits]:
         """The rows of each mention; for the unit `concept`, names are fetched until there are k concepts."""
-        queries = [TextQuery(mention.text, mention.language) for mention in mentions]
+        normalize = self.options.normalize
+        queries = [TextQuery(normalize(mention.text), mention.language) for mention in mentions]
         count = k if unit == "name" else k * self.options.over_fetch
         concepts = np.asarray(kb.name_concepts)
         found: list[Hits] = [Hits(np.empty(0, np.int64), np.empty(0))] * len(queries)

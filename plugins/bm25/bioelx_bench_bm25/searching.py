@@ -22,7 +22,7 @@ from bioelx_bench_bm25.parallel import map_in_pool, search_function
 
 CHUNK: Final = 512
 """Queries whose hits come back in one crossing; bounds the JSON text and the wait after Ctrl-C."""
-MOST_CLAUSES: Final = 1 << 16
+MAX_CLAUSES: Final = 1 << 16
 """Distinct words of a query; Lucene's own limit of 1,024 is one that a long mention could reach."""
 
 
@@ -77,7 +77,7 @@ class Searcher:
         self._searcher.setSimilarity(
             import_class("org.apache.lucene.search.similarities.BM25Similarity")(*bm25)
         )
-        import_class("org.apache.lucene.search.IndexSearcher").setMaxClauseCount(MOST_CLAUSES)
+        import_class("org.apache.lucene.search.IndexSearcher").setMaxClauseCount(MAX_CLAUSES)
         self._generator = import_class("io.anserini.search.query.BagOfWordsQueryGenerator")()
         self._mapper = import_class("com.fasterxml.jackson.databind.ObjectMapper")()
         self._pool = import_class("java.util.concurrent.ForkJoinPool")(threads)

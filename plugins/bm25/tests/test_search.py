@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from hypothesis import strategies as st
 
 from bioelx_bench.errors import UsageError
 from bioelx_bench.kb.store import KnowledgeBase
+from bioelx_bench.records import Candidate
 from bioelx_bench.testing import make_knowledge_base, make_mention
 
 Opened = Callable[..., Bm25Retriever]
@@ -45,6 +47,11 @@ def bm25(names: Sequence[list[str]], query: list[str], k1: float, b: float) -> l
                     query.count(term) * idf * count / (count + k1 * (1 - b + b * len(name) / average))
                 )
     return scores
+
+
+def found(retriever: Bm25Retriever, text: str, language: str) -> list[Candidate]:
+    """The candidates of one mention."""
+    return retriever.search([make_mention(text, language)], 50)[0]
 
 
 WORDS = st.sampled_from(["alpha", "beta", "gamma", "delta", "epsilon"])
@@ -178,13 +185,13 @@ class TestLanguages:
         names = [("C0000001", "dtp", "sakit"), ("C0000002", "dtp", "mamut"), ("C0000003", "en", "pain")]
         retriever = opened(make_knowledge_base(tmp_path / "kb", names))
         before = retriever.notes()
-        assert before["names_without_analyzer"] == {"dtp": 2}
-        assert before["names_analysed_by"] == "dtp StandardAnalyzer, en DefaultEnglishAnalyzer"
+        assert before.facts["names_without_analyzer"] == {"dtp": 2}
+        assert before.facts["names_analysed_by"] == "dtp StandardAnalyzer, en DefaultEnglishAnalyzer"
         found = retriever.search(
             [make_mention("sakit", "xx"), make_mention("pain"), make_mention("a", "xx")], 1
         )
         assert [c.concept_id for c in found[0]] == ["C0000001"]
-        assert retriever.notes()["mentions_without_analyzer_xx"] == 2
+        assert retriever.notes().counts["mentions_without_analyzer_xx"] == 2
 
     def test_the_policy_error_stops_an_index_and_a_search(
         self, make: Opened, opened: Opened, kb: KnowledgeBase, tmp_path: Path
@@ -210,3 +217,49 @@ class TestLanguages:
         assert folded[0] == []
         assert [c.concept_id for c in folded[1]] == ["C0011991"]
         assert [c.concept_id for found in both for c in found] == ["C0018681", "C0011991"]
+
+
+UNICODE_FORMS = {
+    "fr": ("fièvre", ["fie\u0300vre", "fi\u200bèvre"]),
+    "vi": ("đái tháo đường", [unicodedata.normalize("NFD", "đái tháo đường")]),
+    "ko": ("심근경색", [unicodedata.normalize("NFD", "심근경색")]),
+    "ja": ("インフルエンザ", ["ｲﾝﾌﾙｴﾝｻﾞ"]),
+    "de": (
+        "Herzinfarkt",
+        ["Herz\u00adinfarkt", "Ｈｅｒｚｉｎｆａｒｋｔ", "\ufeffHerzinfarkt", "Herzinfar\u200dkt"],
+    ),
+    "en": (
+        "leucovorin sodium",
+        ["leuco\u00advorin\u00a0sodium", "leuco\u200bvorin sodium", "leucovorin\u200e sodium"],
+    ),
+}
+
+
+class TestUnicodeForms:
+    @pytest.fixture
+    def forms(self, tmp_path: Path) -> KnowledgeBase:
+        """Each name once plainly (odd ids), and once in a form that looks alike (even ids)."""
+        rows = []
+        for number, (language, (name, forms)) in enumerate(UNICODE_FORMS.items()):
+            rows += [(f"C00000{number}1", language, name), (f"C00000{number}2", language, forms[0])]
+        return make_knowledge_base(tmp_path / "forms", rows)
+
+    @pytest.mark.parametrize("fields", ["language", "folded", "both"])
+    def test_what_looks_alike_is_alike_on_both_sides(
+        self, opened: Opened, forms: KnowledgeBase, fields: str
+    ) -> None:
+        retriever = opened(forms, fields=fields)
+        for language, (name, variants) in UNICODE_FORMS.items():
+            plain, *others = (found(retriever, text, language) for text in (name, *variants))
+            assert [c.concept_id[:7] for c in plain[:2]] == [c.concept_id[:7] for c in others[0][:2]]
+            assert len({c.score for c in plain[:2]}) == 1
+            for other in others:
+                assert [(c.concept_id, c.score) for c in other] == [(c.concept_id, c.score) for c in plain]
+
+    def test_without_normalization_they_differ(self, opened: Opened, forms: KnowledgeBase) -> None:
+        retriever = opened(forms, normalization="none")
+        composed, decomposed = (found(retriever, text, "fr") for text in ("fièvre", "fie\u0300vre"))
+        assert [c.concept_id for c in composed] != [c.concept_id for c in decomposed]
+
+    def test_the_option_is_part_of_the_index(self, make: Opened) -> None:
+        assert make().index_identity() != make(normalization="none").index_identity()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from bioelx_bench_offline.adapters import sapbert_x_mini
+from bioelx_bench_sapbert.seen_aliases import read_seen
 
-from bioelx_bench.aliases.seen import read_seen
 from bioelx_bench.base import Environment
 from bioelx_bench.cache import Cache, default_cache_folder
 from bioelx_bench.files import hash_file

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bioelx_bench.aliases.seen import FILE_NAME as SEEN_FILE
 from bioelx_bench.base import Environment
 from bioelx_bench.errors import DataError, MissingError, at
 from bioelx_bench.files import hash_file
 from bioelx_bench.models import resolve_model
+from bioelx_bench_sapbert.seen_aliases import FILE_NAME as SEEN_FILE
 
 PATTERNS: Final = (
     "config.json",

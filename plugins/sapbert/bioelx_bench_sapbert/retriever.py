@@ -125,7 +125,7 @@ class DenseRetriever(EmbeddingRetriever):
 
     def trained_on(self, texts: Sequence[str]) -> list[bool] | None:
         """Whether each text is among the aliases that the model was trained on; None if its folder does not say."""
-        from bioelx_bench.aliases.seen import read_seen
+        from bioelx_bench_sapbert.seen_aliases import read_seen
 
         seen = read_seen(self.files.folder)
         return None if seen is None else seen.flags(texts)

@@ -17,13 +17,13 @@ import torch
 import torch.distributed as dist
 from transformers import PrinterCallback, TrainerCallback
 
-from bioelx_bench.aliases.seen import write_seen
 from bioelx_bench.base import Environment
 from bioelx_bench.errors import BenchError, DataError, MissingError, UsageError
 from bioelx_bench.files import hash_file, hash_json, write_json
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.models import resolve_model
 from bioelx_bench_sapbert.locating import ENCODING_FILE
+from bioelx_bench_sapbert.seen_aliases import write_seen
 from bioelx_bench_sapbert.training.adapter import extract_adapter
 from bioelx_bench_sapbert.training.batches import PairCollator, PairDataset
 from bioelx_bench_sapbert.training.card import write_card

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from bioelx_bench_sapbert.seen_aliases import read_seen
 from bioelx_bench_sapbert.training.command import read_settings
 from bioelx_bench_sapbert.training.development import make_development_set, read_queries
 from bioelx_bench_sapbert.training.run import last_whole_checkpoint, train
@@ -15,7 +16,6 @@ from run_samples import environment as make_environment
 from run_samples import losses, request, start_training, stop_after_checkpoint, weights
 from safetensors.torch import load_file
 
-from bioelx_bench.aliases.seen import read_seen
 from bioelx_bench.base import Environment
 from bioelx_bench.cache import Cache
 from bioelx_bench.errors import BenchError, DataError, MissingError, UsageError

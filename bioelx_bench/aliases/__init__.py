@@ -1,1 +1,0 @@
-"""Aliases: names in many languages from sources beside a knowledge base's own."""

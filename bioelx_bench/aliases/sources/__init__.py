@@ -1,1 +1,0 @@
-"""The built-in sources of aliases."""

@@ -1,0 +1,1 @@
+"""Names in many languages from sources beside a knowledge base's own."""
