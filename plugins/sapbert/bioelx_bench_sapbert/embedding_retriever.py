@@ -41,10 +41,10 @@ Vectors = npt.NDArray[np.float32]
 
 
 class EmbeddingRetriever(BaseRetriever):
-    """Finds concepts whose names' vectors have the greatest product with the mention's; only `embed` must be written.
+    """Finds concepts whose names' vectors have the greatest product with the mention's: only `embed` is to write.
 
-    Each distinct name is embedded once, when the index is built, which continues where it was killed. Search is exact:
-    it gives what comparing the mention's vector with every stored vector in fp64 gives, on a CPU or a GPU.
+    Each distinct name is embedded once, when the index is built, which continues where it was killed. Search is
+    exact: it gives what comparing the mention's vector with every stored vector in fp64 gives, on a CPU or a GPU.
 
         class Hashes(EmbeddingRetriever):
             def embed(self, texts):

@@ -2,9 +2,9 @@
 
 Strings are grouped by their number of tokens (on a GPU rounded up to a few lengths) and run in batches of one fixed
 shape, the last of a group filled up with copies. So the products that a string goes through always have the same
-size, and its vector is the same, bit for bit, whatever else is encoded with it. The tokens of the next strings are made
-in a thread while the device computes. Training encodes with the same tokens and pooling (`tokenization`), and measures
-itself with this encoder.
+size, and its vector is the same, bit for bit, whatever else is encoded with it. The tokens of the next strings are
+made in a thread while the device computes. Training encodes with the same tokens and pooling (`tokenization`), and
+measures itself with this encoder.
 """
 
 from __future__ import annotations

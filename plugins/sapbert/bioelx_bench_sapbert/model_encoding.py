@@ -1,9 +1,10 @@
 """How a model's folder says that strings are to be encoded.
 
 `encoding.json`, which our training writes, holds `pooling`, `lowercase`, `max_length`, `prefix` and `normalize`. A
-folder of sentence-transformers says it in `modules.json` and the folders that it names (`1_Pooling`, `2_Normalize`), its
-prompts in `config_sentence_transformers.json` and its length in `sentence_bert_config.json`. The retriever takes from
-there every option that the user does not give; where the user gives another value, that is used and the result says so.
+folder of sentence-transformers says it in `modules.json` and the folders that it names (`1_Pooling`,
+`2_Normalize`), its prompts in `config_sentence_transformers.json` and its length in `sentence_bert_config.json`.
+The retriever takes from there every option that the user does not give; where the user gives another value, that is
+used and the result says so.
 """
 
 from __future__ import annotations

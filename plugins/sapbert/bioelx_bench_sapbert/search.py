@@ -1,12 +1,13 @@
 """Exact search: every query's best vectors, with a proof that no other vector can be among the best k.
 
 The same on every device. The matrix is read once for many queries, a block at a time (it stays on a GPU where it
-fits). With c the mean vector, a query's products with v and with v - c differ by the same q·c for all vectors, and the
-latter are small where all vectors of an encoder share a direction. So blocks are centered, rounded to bf16 (where
-products of that are fast, else fp32) and multiplied, and each query keeps the vectors whose product is above its
-threshold: the one that about `width` vectors are above, judging by a sample of the matrix. These are scored again in fp64
-from what is stored, rounded to fp32. Where a query's k-th place is above the greatest that a vector at the threshold can
-reach, the result is proven; the others are fallback queries, searched in fp32 for more vectors until they are.
+fits). With c the mean vector, a query's products with v and with v - c differ by the same q·c for all vectors, and
+the latter are small where all vectors of an encoder share a direction. So blocks are centered, rounded to bf16
+(where products of that are fast, else fp32) and multiplied, and each query keeps the vectors whose product is above
+its threshold: the one that about `width` vectors are above, judging by a sample of the matrix. These are scored
+again in fp64 from what is stored, rounded to fp32. Where a query's k-th place is above the greatest that a vector
+at the threshold can reach, the result is proven; the others are fallback queries, searched in fp32 for more vectors
+until they are.
 
 The bounds are rigorous given that products are summed in fp32 in any order (Higham, Accuracy and Stability of
 Numerical Algorithms, 2nd ed., section 3.1).
@@ -144,7 +145,8 @@ class ExactSearch:
         dtype = torch.bfloat16 if bf16 else torch.float32
         size = min(BLOCK_ROWS if self.device.type == "cpu" else GPU_BLOCK_ROWS, len(self.store))
         numbers, rows = [], []
-        with torch.inference_mode(), full_precision_sums(self.device, bf16):
+        numpys = self.device.type == "cpu" and not bf16
+        with torch.inference_mode(), full_precision_sums(self.device), one_torch_thread(numpys):
             multiplied = torch.from_numpy(queries).to(self.device, dtype)
             thresholds = self.thresholds(multiplied, width)
             block = torch.empty((size, queries.shape[1]), dtype=dtype, device=self.device)
@@ -214,7 +216,7 @@ class ExactSearch:
         cells = RESCORED_CELLS if device.type == "cpu" else GPU_RESCORED_CELLS
         step = max(1, cells // max(1, rows.shape[1] * queries.shape[1]))
         found = np.full(rows.shape, -np.inf, np.float32)
-        with torch.inference_mode():
+        with torch.inference_mode(), one_torch_thread(device.type == "cpu"):
             for start in range(0, len(rows), step):
                 part = rows[start : start + step]
                 part = part[:, : int((part >= 0).sum(axis=1).max())]  # what is filled up stands behind
@@ -275,26 +277,36 @@ def multiply(queries: torch.Tensor, block: torch.Tensor, out: torch.Tensor) -> t
 
 
 @contextmanager
-def full_precision_sums(device: torch.device, bf16: bool) -> Iterator[None]:
-    """Have products summed in fp32, as the bounds assume, and keep torch's threads out of numpy's way.
-
-    On a CPU fp32 products are numpy's, with threads of its own; torch's would spin beside them, which costs more
-    than they save on the little that is left to do.
-    """
+def full_precision_sums(device: torch.device) -> Iterator[None]:
+    """Have a GPU sum products in fp32, as the bounds assume."""
     import torch
 
-    threads, settings = torch.get_num_threads(), torch.backends.cuda.matmul
+    settings = torch.backends.cuda.matmul
     before = settings.allow_tf32, settings.allow_bf16_reduced_precision_reduction
-    if device.type == "cpu" and not bf16:
-        torch.set_num_threads(1)
     if device.type == "cuda":
         settings.allow_tf32 = settings.allow_bf16_reduced_precision_reduction = False
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
         if device.type == "cuda":
             settings.allow_tf32, settings.allow_bf16_reduced_precision_reduction = before
+
+
+@contextmanager
+def one_torch_thread(wanted: bool) -> Iterator[None]:
+    """Keep torch's threads out of the way of numpy's products.
+
+    They would spin beside them, which costs more than they save on the little that is left to do.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    if wanted:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def upper_bounds(values: Scores, queries: Scores, store: VectorStore, bf16: bool) -> Scores:

@@ -125,7 +125,9 @@ def test_bounds_hold(
     dtype = torch.bfloat16 if bf16 else torch.float32
     block = torch.empty((200, dimension), dtype=dtype)
     convert(torch.from_numpy(vectors), torch.from_numpy(store.center), block)
-    products = multiply(torch.from_numpy(queries).to(dtype), block, torch.empty((5, 200), dtype=dtype)).float()
+    products = multiply(
+        torch.from_numpy(queries).to(dtype), block, torch.empty((5, 200), dtype=dtype)
+    ).float()
     true = queries.astype(np.float64) @ vectors.astype(np.float64).T
     lengths = np.linalg.norm(queries.astype(np.float64), axis=1)
     for column in range(0, 200, 7):
@@ -146,8 +148,10 @@ def test_results_do_not_depend_on_batches_threads_or_precision(tmp_path: Path) -
     expected = answers(queries, bf16=True)
     assert_best(expected, vectors, queries)
     for other in (answers(queries, bf16=False), *(answers(queries[i : i + 1], bf16=True) for i in range(5))):
-        numbers = slice(None) if len(other.names) > 1 else np.flatnonzero(
-            (expected.names == other.names[0]).all(axis=1)
+        numbers = (
+            slice(None)
+            if len(other.names) > 1
+            else np.flatnonzero((expected.names == other.names[0]).all(axis=1))
         )
         assert np.array_equal(expected.names[numbers], other.names)
         assert np.array_equal(expected.scores[numbers], other.scores)
