@@ -1,4 +1,4 @@
-"""`bioelx-bench plugins`: installed plugins, and those set aside with the reason."""
+"""`bioelx-bench plugins`: installed plugins, and broken ones with the reason; testing and starting one."""
 
 from __future__ import annotations
 
@@ -14,19 +14,26 @@ if TYPE_CHECKING:
 
 
 def make_app() -> typer.Typer:
-    """The `plugins` command."""
+    """The `plugins` commands."""
+    from bioelx_bench.cli.plugin_new import new_plugin
+    from bioelx_bench.cli.plugin_test import test_plugin
+
     app = typer.Typer(add_completion=False)
-    app.command(name="plugins")(show_plugins)
+    app.callback(invoke_without_command=True)(show_plugins)
+    app.command(name="new")(new_plugin)
+    app.command(name="test")(test_plugin)
     return app
 
 
 def show_plugins(ctx: typer.Context) -> None:
-    """Show installed plugins with version and hooks, and those set aside with the reason."""
+    """Show installed plugins with version and hooks, and broken ones with the reason."""
+    if ctx.invoked_subcommand is not None:
+        return
     session: Session = ctx.obj
     plugins = session.plugins
     data: dict[str, Any] = {
         "loaded": [dataclasses.asdict(p) for p in plugins.loaded],
-        "set_aside": [dataclasses.asdict(q) for q in plugins.broken],
+        "broken": [dataclasses.asdict(q) for q in plugins.broken],
         "disabled": plugins.disabled,
     }
     session.emit(data, lambda console: show(console, data))
@@ -42,9 +49,9 @@ def show(console: Console, data: dict[str, Any]) -> None:
     for plugin in data["loaded"]:
         table.add_row(plugin["name"], plugin["version"], plugin["distribution"], ", ".join(plugin["hooks"]))
     console.print(table)
-    for plugin in data["set_aside"]:
+    for plugin in data["broken"]:
         console.print(
-            f"set aside: {plugin['name']} ({plugin['distribution']}): {plugin['reason']}", markup=False
+            f"broken: {plugin['name']} ({plugin['distribution']}): {plugin['reason']}", markup=False
         )
     if data["disabled"]:
         console.print(

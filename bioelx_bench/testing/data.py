@@ -89,9 +89,7 @@ def make_knowledge_base(
     return build_knowledge_base(folder, name, Rows(names=[batch]), files=[], filters={"made_by": "tests"})
 
 
-def make_mention(
-    text: str, language: str = "en", number: int = 0, context: str = "We saw {}."
-) -> Mention:
+def make_mention(text: str, language: str = "en", number: int = 0, context: str = "We saw {}.") -> Mention:
     """A mention in a sentence, without gold: what a retriever or ranker is given.
 
     Args:

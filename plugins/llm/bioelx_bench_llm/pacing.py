@@ -34,7 +34,7 @@ class Pacer:
         """Seconds until the call that asks may begin; its place is taken.
 
         Args:
-            now: Time in seconds, from any clock that never goes back.
+            now: Time in seconds, from any deadline that never goes back.
         """
         begin = max(now, self._next)
         self._next = begin + SPREAD * self._duration / self.concurrency

@@ -31,6 +31,13 @@ def rankers() -> list[RankerSpec | RankerFamilySpec]:
             options="bioelx_bench_llm.options:LlmOptions",
             matcher="bioelx_bench_llm.names:match_litellm",
         ),
+        RankerFamilySpec(
+            name="replay",
+            summary="Recorded answers of a model, without it: replay:FILE.jsonl.gz",
+            factory=FACTORY,
+            options="bioelx_bench_llm.options:LlmOptions",
+            matcher="bioelx_bench_llm.names:match_replay",
+        ),
     ]
 
 

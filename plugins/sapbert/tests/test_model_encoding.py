@@ -76,14 +76,15 @@ def test_the_run_records_and_is_identified_by_what_the_model_asks_for(
 
     folder = model(tmp_path / "m", TRAINED)
     identities = []
-    for pairs in ([], ["pooling=mean"]):
+    for given in ({}, {"pooling": "mean"}):
         component = resolve_retriever(
-            load_plugins(), Config(defaults(), {}), "sapbert-x", [f"model={folder}", *pairs]
+            load_plugins(), Config(defaults(), {}), "sapbert-x", {"model": str(folder), **given}
         )
-        with_effective_options = component.with_effective_options(component.make(environment))
-        assert with_effective_options.describe()["options"]["lowercase"] == "both"
-        assert "lowercase" not in with_effective_options.describe()["options_given"]
-        identities.append(with_effective_options.identity())
+        made = component.make(environment)
+        with_effective_options = component.with_effective_options(made)
+        assert with_effective_options.described()["options"]["lowercase"] == "both"
+        assert "lowercase" not in with_effective_options.described()["options_given"]
+        identities.append(with_effective_options.identity(made))
     assert identities[0] == identities[1]
     assert identities[0] != component.identity()
 
