@@ -86,7 +86,7 @@ def compare(language: str, accuracy: Any, rows: Any, scores: dict[str, Any]) -> 
     """Both figures of a language, and the mentions that ties leave open."""
     found = {}
     for k in (1, 5):
-        ours = scores[language]["retrieval"][f"recall@{k}"]
+        ours = scores[language]["retrieval"]["figures"][f"recall@{k}"]
         low, high = accuracy.bounds(k)
         found[f"acc@{k}"] = {
             "same": low - 1e-9 <= ours <= high + 1e-9,

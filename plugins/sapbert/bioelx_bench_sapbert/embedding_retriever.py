@@ -105,6 +105,7 @@ class EmbeddingRetriever(BaseRetriever):
         """Make the vectors in the index's folder."""
         target = folder / "vectors"
         target.mkdir(exist_ok=True)
+        (target / "texts.arrow").unlink(missing_ok=True)  # quickly written anew; chunks are checked by hash
         write_texts(distinct_names(kb, strings, self.lowercase_names), target)
         texts = Texts(target)
         dimension = self.checked(self.embed(texts.chunk(0)[:1]), 1).shape[1]

@@ -67,7 +67,7 @@ def test_candidates_are_found_and_noted(tmp_path: Path) -> None:
     retriever = TrigramRetriever(environment)
     retriever.index(kb, tmp_path / "index")
     retriever.open(kb, tmp_path / "index")
-    (found,) = retriever.search([make_mention("Asthma", "en", ("C0000001",), 1)], 1)
+    (found,) = retriever.search([make_mention("Asthma", "en")], 1)
     assert [(c.concept_id, c.name) for c in found] == [("C0000001", "asthma")]
     assert found[0].score == pytest.approx(1, abs=1e-3)
     assert retriever.notes().facts["vectors"]["dimension"] == 256
