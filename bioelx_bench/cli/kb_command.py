@@ -28,6 +28,7 @@ def make_app() -> typer.Typer:
     build = typer.Typer(no_args_is_help=True, help="Build a knowledge base folder from files.")
     build.command("table")(build_table)
     build.command("obo")(build_obo)
+    build.command("mesh")(build_mesh)
     build.command("umls")(build_umls)
     app.add_typer(build, name="build")
     app.command("add-aliases")(add_aliases)
@@ -106,6 +107,24 @@ def build_obo(
         licence=licence,
         progress=session.progress,
     )
+    show_kb(session, kb)
+
+
+def build_mesh(
+    context: typer.Context,
+    files: Annotated[
+        list[Path], typer.Argument(help="desc*.xml, supp*.xml, d*.bin, c*.bin (also compressed).")
+    ],
+    name: NameOption,
+    output: OutputOption,
+    language: Annotated[str, typer.Option("--language", help="Language of the names.")] = "en",
+    licence: LicenceOption = None,
+) -> None:
+    """Build from MeSH's descriptors and supplementary records."""
+    from bioelx_bench.kb.mesh import build_from_mesh
+
+    session: Session = context.obj
+    kb = build_from_mesh(files, name, output, language=language, licence=licence, progress=session.progress)
     show_kb(session, kb)
 
 

@@ -19,7 +19,7 @@ from bioelx_bench.runs.run_result import RunResult
 from bioelx_bench.scoring.evaluation import load_metrics
 
 if TYPE_CHECKING:
-    from bioelx_bench.datasets.prepare import PreparedSubset
+    from bioelx_bench.datasets.prepared import PreparedSubset
     from bioelx_bench.records import LabelledMention
 
 
