@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Put the bilingual dictionaries that experiment.sh reads into a folder, from Debian's packages (Debian 12):
 #
-#   benchmarks/training/dictionaries.sh FOLDER
+#   tools/training/dictionaries.sh FOLDER
 #
 # FreeDict's are those made by WikDict from Wiktionary (CC BY-SA 3.0), EDICT is of the Electronic Dictionary Research and
 # Development Group (CC BY-SA), hanja.txt is of libhangul (BSD). Elsewhere get the same files from freedict.org,

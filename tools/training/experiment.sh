@@ -2,7 +2,7 @@
 # The uplift of aliases: one encoder untrained, trained on English names, and trained on aliases of fourteen languages, with
 # the same steps and seed, on XL-BEL with a dictionary of English names.
 #
-#   DATA=FOLDER DICTIONARIES=FOLDER OUT=FOLDER benchmarks/training/experiment.sh
+#   DATA=FOLDER DICTIONARIES=FOLDER OUT=FOLDER tools/training/experiment.sh
 #
 # DATA holds kb_open/merged/kb_open_aliases.tsv (MONDO, Disease Ontology, HPO with its translations, Wikidata labels) and
 # wikimed_de/ (train aliases and development mentions of WikiMed-DE); DICTIONARIES what dictionaries.sh gets. Nothing

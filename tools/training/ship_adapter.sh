@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Copy the adapter that experiment.sh trained into the package, as offline:sapbert-x-mini:
 #
-#   benchmarks/training/ship_adapter.sh FOLDER
+#   tools/training/ship_adapter.sh FOLDER
 #
 # FOLDER is the OUT of experiment.sh, or a model folder. Weights, configuration and hashes are copied as they are; in
 # the card and in training.json paths of this machine are cut to names, and the card says what the adapter is called,
@@ -32,8 +32,8 @@ card = card.replace("-R model=FOLDER", "-R model=offline:sapbert-x-mini")
 card = card.replace("## Settings", sources.read_text().strip() + "\n\n## Settings", 1)
 card += (
     "\n\nor, with both knowledge bases, all three models and their runs on XL-BEL:\n\n"
-    "    DATA=FOLDER DICTIONARIES=FOLDER OUT=FOLDER benchmarks/training/experiment.sh\n"
-    "    benchmarks/training/ship_adapter.sh FOLDER\n"
+    "    DATA=FOLDER DICTIONARIES=FOLDER OUT=FOLDER tools/training/experiment.sh\n"
+    "    tools/training/ship_adapter.sh FOLDER\n"
 )
 (target / "README.md").write_text(card)
 PYTHON

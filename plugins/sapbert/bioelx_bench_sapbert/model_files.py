@@ -31,9 +31,23 @@ PATTERNS: Final = (
 """The files that decide what a model computes; others in its folder (README, optimiser state) do not."""
 
 ENCODING_FILE: Final = "encoding.json"
-"""How the model wants strings to be encoded (`own_encoding`). Its values become options, which identify a run."""
+MODULES_FILE: Final = "modules.json"
+"""How the model wants strings to be encoded (`model_encoding`). Their values become options, which identify a run."""
 
-FETCHED: Final = (*PATTERNS, ENCODING_FILE, SEEN_FILE)
+ENCODING_FILES: Final = (
+    ENCODING_FILE,
+    MODULES_FILE,
+    "config_sentence_transformers.json",
+    "sentence_bert_config.json",
+    "*_Pooling/config.json",
+)
+FETCHED: Final = (
+    *PATTERNS,
+    *(f"0_Transformer/{pattern}" for pattern in PATTERNS),
+    *ENCODING_FILES,
+    "0_Transformer/sentence_bert_config.json",
+    SEEN_FILE,
+)
 """The files of a model on the Hub that are fetched."""
 
 TOKENIZER_FILES: Final = (
@@ -53,15 +67,22 @@ class ModelFiles:
 
     Attributes:
         reference: What the user wrote.
-        folder: Its files.
+        root: Its folder.
+        folder: Where configuration, weights and tokenizer are: `root`, or what its `modules.json` names.
         revision: Commit on the Hub, or hash of the folder's files.
         base: The model that it adapts, if it is a PEFT adapter.
     """
 
     reference: str
+    root: Path
     folder: Path
     revision: str
     base: ModelFiles | None = None
+
+    @property
+    def name(self) -> str:
+        """The reference for results, of a folder its last part: where it lies on this machine is nobody's matter."""
+        return Path(self.reference).name if Path(self.reference).exists() else self.reference
 
 
 def locate_model(reference: str, environment: Environment, revision: str | None = None) -> ModelFiles:
@@ -81,12 +102,38 @@ def locate_model(reference: str, environment: Environment, revision: str | None 
         folder, commit = hub_folder(reference, revision, environment.offline)
     else:
         commit = None
+    root, folder = folder, transformer_folder(folder)
     check_folder(folder, reference)
     base = adapter_base(folder, environment)
     identity = commit or hash_folder(folder)
     if base is not None:
         identity += f"+{base.revision}"
-    return ModelFiles(reference, folder, identity, base)
+    return ModelFiles(reference, root, folder, identity, base)
+
+
+def transformer_folder(folder: Path) -> Path:
+    """Where a model's transformer is: sentence-transformers once put it into `0_Transformer`."""
+    if not (folder / MODULES_FILE).is_file():
+        return folder
+    return next((folder / path for kind, path in read_modules(folder) if kind == "Transformer"), folder)
+
+
+def read_modules(folder: Path) -> list[tuple[str, str]]:
+    """Kind and folder of each module of a sentence-transformers folder, in order.
+
+    Raises:
+        DataError: `modules.json` is not a list of modules in that folder.
+    """
+    path = folder / MODULES_FILE
+    try:
+        modules = json.loads(path.read_text(encoding="utf-8"))
+        found = [(str(module["type"]).rsplit(".", 1)[-1], str(module["path"])) for module in modules]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DataError("the model's modules cannot be read", where=path, why=str(error)) from error
+    for _, inner in found:
+        if not (folder / inner).resolve().is_relative_to(folder.resolve()):
+            raise DataError(f"a module is outside of the model's folder: {inner}", where=path)
+    return found
 
 
 def hub_folder(reference: str, revision: str | None, offline: bool) -> tuple[Path, str]:

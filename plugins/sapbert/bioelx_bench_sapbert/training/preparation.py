@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -14,8 +12,9 @@ import numpy as np
 import torch
 
 from bioelx_bench.base import Environment
-from bioelx_bench.errors import DataError, MissingError, UsageError
+from bioelx_bench.errors import DataError, UsageError
 from bioelx_bench.kb.store import KnowledgeBase
+from bioelx_bench_sapbert.hardware import check_compiler
 from bioelx_bench_sapbert.training.development import DevelopmentSet, held_out_mask, make_development_set
 from bioelx_bench_sapbert.training.encoder import (
     NameEncoder,
@@ -33,7 +32,7 @@ from bioelx_bench_sapbert.training.trainer import resolve_precision
 if TYPE_CHECKING:
     from bioelx_bench_sapbert.training.run import TrainingRequest
 
-PATIENCE_SECONDS: Final = 3600
+WAIT_TIMEOUT_SECONDS: Final = 3600
 """How long one process of several waits for the first."""
 
 
@@ -77,7 +76,8 @@ def prepare(
     settings = request.settings
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     precision = resolve_precision(settings, device)
-    check_compiler(device, settings)
+    if settings.compile:
+        check_compiler(device, "--set compile=true")
     if settings.hard_negatives:
         searched_names(request.kb, settings)  # what cannot be searched is said before anything is computed
     pairs = pairs_of(request, environment, pair_rules(request.kb, settings), pairs_file, main_process)
@@ -98,7 +98,7 @@ def prepare(
     trained = prepare_model(model, settings)
     if settings.compile:
         trained.compile(dynamic=True)
-    encoder = NameEncoder(trained, settings.pooling, recompute=settings.gradient_cache)
+    encoder = NameEncoder(trained, settings.pooling, chunk_names=settings.chunk_names)
     return Prepared(
         pairs=pairs,
         groups=groups,
@@ -125,22 +125,6 @@ def check_pivot(settings: TrainingSettings, crossing: Any) -> None:
             where=f"--set pivot={','.join(settings.pivot)}",
             why="no concept has names in such a language and in another of those trained on",
             hint="choose another pivot, or add its language to languages",
-        )
-
-
-def check_compiler(device: torch.device, settings: TrainingSettings) -> None:
-    """Refuse to compile on a CPU without a C++ compiler, before anything is computed.
-
-    Raises:
-        MissingError: There is none.
-    """
-    candidates = [c for c in (os.environ.get("CXX"), "g++", "clang++") if c]
-    if settings.compile and device.type == "cpu" and not any(map(shutil.which, candidates)):
-        raise MissingError(
-            "there is no C++ compiler",
-            where="--set compile=true",
-            why=f"torch.compile needs one on a CPU; looked for {', '.join(candidates)}",
-            hint="install g++, or leave compile out: training is slower, and the same otherwise",
         )
 
 
@@ -179,7 +163,7 @@ def pairs_of(
     if main_process and not path.is_file():
         with environment.progress.task("Making pairs"):
             return write_pairs(request.kb, rules, path)
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + WAIT_TIMEOUT_SECONDS
     while not path.is_file():
         if time.monotonic() > deadline:
             raise DataError("the first process wrote no pairs", where=path)

@@ -51,7 +51,7 @@ class NameStrings:
         return cls(*arrays)
 
 
-def name_strings(kb: KnowledgeBase, lowercase: bool) -> NameStrings:
+def group_names(kb: KnowledgeBase, lowercase: bool) -> NameStrings:
     """Group a knowledge base's name rows by their string.
 
     Strings are compared by 16-byte BLAKE2 digests, which takes 16 bytes a name whatever its length.
@@ -68,7 +68,7 @@ def name_strings(kb: KnowledgeBase, lowercase: bool) -> NameStrings:
             f"the knowledge base {kb.name} has no names",
             where=kb.folder,
             why="a retriever finds concepts by their names",
-            hint="bioelx-bench kb info shows what it holds; build it again with other filters",
+            hint="bioelx-bench kb show NAME prints what it holds; build it again with other filters",
         )
     digests = np.empty(kb.name_count, f"V{DIGEST_BYTES}")
     row = 0
@@ -95,7 +95,7 @@ def name_texts(kb: KnowledgeBase, lowercase: bool) -> Iterator[list[str]]:
         yield [text.lower() for text in texts] if lowercase else texts
 
 
-def distinct_texts(kb: KnowledgeBase, strings: NameStrings, lowercase: bool) -> Iterator[list[str]]:
+def distinct_names(kb: KnowledgeBase, strings: NameStrings, lowercase: bool) -> Iterator[list[str]]:
     """Each distinct string once, in order, a batch at a time."""
     row = 0
     for texts in name_texts(kb, lowercase):

@@ -9,7 +9,7 @@ from logging import ERROR
 from typing import TYPE_CHECKING, Any, Final
 
 from bioelx_bench.errors import BenchError, DataError, MissingError
-from bioelx_bench_sapbert.locating import ModelFiles, read_json
+from bioelx_bench_sapbert.model_files import ModelFiles, read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
