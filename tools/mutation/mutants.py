@@ -1,7 +1,7 @@
-"""Wrong versions of scoring, one change each: `python tools/mutation/mutants.py` says which of them the tests let pass.
+"""Wrong versions of scoring, one change each: `python tools/mutation/mutants.py` says which the tests let pass.
 
 A mutant is a small change of code that gives other figures. Each is made in a copy of the package, and the tests of
-scoring run against the copy; a mutant that they do not notice shows what is not tested. The exit code is 1 if one lives.
+scoring run against the copy; one that they do not notice shows what is not tested. The exit code is 1 if one lives.
 """
 
 from __future__ import annotations
