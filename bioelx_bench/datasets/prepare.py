@@ -19,7 +19,6 @@ from bioelx_bench.base import BaseDataset, DatasetRequest, Environment
 from bioelx_bench.cache import Cache
 from bioelx_bench.datasets.prepared import PreparedSubset
 from bioelx_bench.datasets.samples import find_revision
-from bioelx_bench.datasets.schema import features
 from bioelx_bench.datasets.writing import write_sample, write_table
 from bioelx_bench.declarations import DatasetSpec
 from bioelx_bench.errors import DataError, UsageError, at
@@ -195,27 +194,18 @@ def open_prepared(folder: Path, spec: DatasetSpec, request: DatasetRequest) -> P
         DataError: It is damaged.
     """
     import pyarrow as pa
-    from datasets import Dataset, DatasetInfo, NamedSplit
-    from datasets.table import MemoryMappedTable
 
     path = folder / "mentions.arrow"
     try:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-        table = MemoryMappedTable.from_file(str(path))
+        with pa.memory_map(str(path)) as file:
+            table = pa.ipc.open_stream(file).read_all()
         if table.num_rows != meta["mentions"]:
             raise ValueError(f"{table.num_rows} rows in place of {meta['mentions']}")
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise DataError(
             "the prepared dataset is damaged", where=at(path), why=str(error), hint=f"remove {folder}"
         ) from error
-    dataset = Dataset(
-        table,
-        info=DatasetInfo(
-            description=spec.summary, homepage=spec.homepage, license=spec.licence, features=features()
-        ),
-        split=NamedSplit(request.split),
-        fingerprint=meta["sha256"][:16],
-    )
     return PreparedSubset(
         name=spec.name,
         revision=request.revision,
@@ -228,5 +218,6 @@ def open_prepared(folder: Path, spec: DatasetSpec, request: DatasetRequest) -> P
         oddities=meta["oddities"],
         left_out=meta["left_out"],
         documents=meta["documents"],
-        dataset=dataset,
+        rows=table,
+        path=path,
     )
