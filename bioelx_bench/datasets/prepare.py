@@ -220,4 +220,5 @@ def open_prepared(folder: Path, spec: DatasetSpec, request: DatasetRequest) -> P
         documents=meta["documents"],
         rows=table,
         path=path,
+        about={"description": spec.summary, "homepage": spec.homepage, "license": spec.licence},
     )

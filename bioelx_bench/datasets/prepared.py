@@ -38,6 +38,7 @@ class PreparedSubset:
         documents: Number of documents, those without a mention included.
         rows: The rows, in upstream order, with the columns of `bioelx_bench.datasets.schema`, memory-mapped.
         path: The file they are mapped from.
+        about: Description, homepage and license, for `datasets.DatasetInfo`.
     """
 
     name: str
@@ -53,6 +54,7 @@ class PreparedSubset:
     documents: int
     rows: pa.Table
     path: Path
+    about: Mapping[str, str]
 
     def __len__(self) -> int:
         return int(self.rows.num_rows)
@@ -65,7 +67,7 @@ class PreparedSubset:
 
         from bioelx_bench.datasets.schema import features
 
-        info = DatasetInfo(features=features())
+        info = DatasetInfo(features=features(), **self.about)
         table = MemoryMappedTable(self.rows, str(self.path))
         return Dataset(table, info=info, split=NamedSplit(self.split), fingerprint=self.sha256[:16])
 
