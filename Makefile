@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 CORE_VENV := .venv-core
-PLUGINS := aliases bm25 sapbert llm offline
+PLUGINS := aliases bm25 sapbert llm offline report
 PROJECTS := pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
