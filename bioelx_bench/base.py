@@ -35,6 +35,7 @@ class Environment:
         progress: Progress display; silent when stderr is no terminal.
         kb: The knowledge base of the run; None for components that run without one.
         plugins: What is declared, for components that use others (a fusion of two retrievers).
+        unit: What the run's scoring protocol will ask `search` for; known before an index is built.
     """
 
     cache: Cache
@@ -43,6 +44,7 @@ class Environment:
     progress: Progress = field(default_factory=Progress)
     kb: KnowledgeBase | None = None
     plugins: Plugins | None = None
+    unit: Unit = "concept"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,15 +206,22 @@ class BaseDataset(ABC):
     """Reads one subset of a benchmark from its upstream files; only `mentions` must be written.
 
     A declaration's factory is `factory(request: DatasetRequest) -> BaseDataset`. It finds its files (or raises
-    `MissingError` saying how to get them) and verifies their hashes there, before iteration.
+    `MissingError` saying how to get them) and verifies their hashes there, before iteration. Gold ids are given as
+    the file writes them: the harness takes prefixes off, splits joined ids and leaves out mentions without any, in
+    one way for all datasets.
 
     Attributes:
         sources: sha256 of each source file that is read, by its upstream path. Identifies the data.
-        counts: Odd rows by kind, complete once `mentions` is exhausted; nothing is dropped uncounted.
-        id_scheme: Scheme of the gold ids, such as `umls` or `mesh` (see `bioelx_bench.schemes`).
+        counts: What gave no mention, by kind (rows without gold, documents without a mention), complete once
+            `mentions` is exhausted; nothing is dropped uncounted. What is odd in a mention is in its `oddities`.
+        id_scheme: Scheme of the gold ids, such as `umls` or `mesh` (see `bioelx_bench.schemes`); empty to have it
+            recognised.
+        needs_match: `all` where a mention with several gold ids is right only when all are found: a run whose
+            protocol says otherwise is refused.
     """
 
     id_scheme: str = "umls"
+    needs_match: Literal["any", "all"] | None = None
 
     def __init__(self) -> None:
         self.sources: dict[str, str] = {}
@@ -221,6 +230,10 @@ class BaseDataset(ABC):
     @abstractmethod
     def mentions(self) -> Iterator[LabelledMention]:
         """Every mention once, in upstream order."""
+
+    def place(self, identifier: str) -> str | None:  # noqa: ARG002
+        """Where in its file a mention id stands a second time, for the error; None if the reader cannot tell."""
+        return None
 
 
 class BaseAliasSource(ABC):

@@ -30,8 +30,59 @@ class Declaration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One upstream file of a dataset.
+
+    Attributes:
+        path: Path below a data root, and the name under which results record the file.
+        url: Where it can be downloaded; empty if only by hand.
+        page: Page that describes it.
+        licence: Licence of the data.
+        size: Bytes, if known.
+        sha256: Its hash. None where upstream publishes none that could be verified: then the hash of the file that is
+            there is recorded in results, so that runs on different files can be told apart.
+        acknowledge: Whether the licence must be accepted once before a download.
+        alternatives: Other paths below a data root at which the file may lie (packed, or named otherwise).
+    """
+
+    path: str
+    url: str
+    page: str
+    licence: str
+    size: int | None = None
+    sha256: str | None = None
+    acknowledge: bool = False
+    alternatives: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardText:
+    """What a dataset card says beside computed figures.
+
+    Attributes:
+        title: The dataset's name as its authors write it.
+        licence: Id of the licence in the Hub's list, such as `cc0-1.0`.
+        about: What the dataset is, a paragraph.
+        annotation: Who or what annotated it, and with which ids.
+        context: What stands around a mention.
+        citation: BibTeX.
+        attribution: Line under the example, where one is shown.
+        quotable: Whether the licence lets a card repeat a piece of the data.
+    """
+
+    title: str
+    licence: str
+    about: str
+    annotation: str
+    context: str
+    citation: str
+    attribution: str = ""
+    quotable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetSpec(Declaration):
-    """A benchmark. `factory` names a `bioelx_bench.base.BaseDataset`.
+    """A benchmark, with all that is known of it. `factory(request)` gives a `bioelx_bench.base.BaseDataset`.
 
     Attributes:
         revisions: Known revisions, the default first. Variants that must not share a table are revisions.
@@ -41,10 +92,17 @@ class DatasetSpec(Declaration):
         licence: SPDX identifier or name of the data's licence.
         homepage: Where the data comes from.
         context: What a ranker sees: `sentence`, `unit`, `abstract`, `window` or `none`.
+        id_scheme: Scheme of the gold ids, such as `umls` or `mesh` (see `bioelx_bench.schemes`); empty where it
+            depends on the user's file.
+        sources: Import path of `(revision, split, subset) -> Sequence[Source]`, the upstream files of a part; empty
+            for data without upstream files.
+        expected_mentions: Published number of mentions, by (revision, split), then by subset; `datasets verify`
+            compares it.
+        card: What its dataset card says; None for data without a card.
         shipped: Whether the data is in the package (else `--data-root` or a download provides it).
         benchmark: Whether `run --dataset all` runs it; false for readers of a user's own files, and for data
             that holds other benchmarks.
-        options: Import path of the options model of a dataset that takes a user's own files.
+        options: Import path of the options model of a dataset that has options.
         open_subsets: Whether the loader accepts subsets beyond `subsets` (languages of a user's file).
     """
 
@@ -54,6 +112,10 @@ class DatasetSpec(Declaration):
     licence: str
     homepage: str
     context: str
+    id_scheme: str = "umls"
+    sources: str = ""
+    expected_mentions: Mapping[tuple[str, str], Mapping[str, int]] = field(default_factory=dict)
+    card: CardText | None = None
     shipped: bool = False
     benchmark: bool = True
     options: str = "bioelx_bench.options:NoOptions"
@@ -61,7 +123,7 @@ class DatasetSpec(Declaration):
     revision_splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def splits_of(self, revision: str) -> tuple[str, ...]:
-        """The splits of a revision, the default first."""
+        """The splits of one of `revisions`, the default first."""
         return self.revision_splits.get(revision, self.splits)
 
 
@@ -160,7 +222,12 @@ class CheckSpec(Declaration):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PresetSpec:
-    """A named combination of components, chosen by `run --preset`; options on the command line win."""
+    """A named combination of components, chosen by `run --preset`; what the user gives wins.
+
+    Attributes:
+        k: Candidates to retrieve; None leaves it to the user's settings.
+        rerank_depth: Candidates to rank; None likewise.
+    """
 
     name: str
     summary: str
@@ -168,5 +235,5 @@ class PresetSpec:
     ranker: str | None = None
     retriever_options: Mapping[str, Any] = field(default_factory=dict)
     ranker_options: Mapping[str, Any] = field(default_factory=dict)
-    k: int = 50
-    rerank_depth: int = 10
+    k: int | None = None
+    rerank_depth: int | None = None

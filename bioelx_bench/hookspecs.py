@@ -7,7 +7,7 @@ it in the entry point group `bioelx_bench`. `docs/plugins.md` documents each hoo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bioelx_bench.declarations import (
     AliasSourceSpec,
@@ -25,7 +25,8 @@ from bioelx_bench.declarations import (
 from bioelx_bench.markers import hookspec
 
 if TYPE_CHECKING:
-    from bioelx_bench.runs.spec import ResolvedRun
+    from bioelx_bench.events import RunInfo, StageName
+    from bioelx_bench.results import Result
 
 
 @hookspec
@@ -79,7 +80,7 @@ def checks() -> Sequence[CheckSpec]:  # type: ignore[empty-body]
 
 
 @hookspec
-def run_started(run: ResolvedRun) -> None:
+def run_started(run: RunInfo) -> None:
     """Called once when a run starts or continues. Version added: 0.1.
 
     Args:
@@ -88,7 +89,7 @@ def run_started(run: ResolvedRun) -> None:
 
 
 @hookspec
-def stage_finished(run: ResolvedRun, stage: str, seconds: float) -> None:
+def stage_finished(run: RunInfo, stage: StageName, seconds: float) -> None:
     """Called after each stage. Version added: 0.1.
 
     Args:
@@ -99,7 +100,7 @@ def stage_finished(run: ResolvedRun, stage: str, seconds: float) -> None:
 
 
 @hookspec
-def run_finished(run: ResolvedRun, result: dict[str, Any]) -> None:
+def run_finished(run: RunInfo, result: Result) -> None:
     """Called once after the result is written. Version added: 0.1.
 
     Args:

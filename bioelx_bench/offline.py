@@ -1,4 +1,4 @@
-"""The wall of `--offline`: while it stands, no socket of this process leaves the machine, whatever library opens it."""
+"""The wall of `--offline`: while it stands, no socket of this process leaves the machine."""
 
 from __future__ import annotations
 

@@ -91,7 +91,13 @@ def parse_pairs(pairs: Sequence[str], flag: str) -> dict[str, str]:
     return values
 
 
-def validate_options(model: type[Model], values: Mapping[str, Any], component: str, flag: str) -> Model:
+def validate_options(
+    model: type[Model],
+    values: Mapping[str, Any],
+    component: str,
+    flag: str,
+    places: Mapping[str, str] | None = None,
+) -> Model:
     """Make an options object from raw values.
 
     Args:
@@ -99,16 +105,21 @@ def validate_options(model: type[Model], values: Mapping[str, Any], component: s
         values: Raw values; strings are converted to the field's type.
         component: The component's name, for errors.
         flag: The command-line flag (`-R`, `-K`), for errors.
+        places: Where options stand that were not given by the flag, such as a file.
 
     Raises:
         UsageError: An unknown key (with a suggestion) or a value of the wrong type or range.
     """
     known = list(model.model_fields)
+
+    def place(key: str) -> str:
+        return (places or {}).get(key) or f"{flag} {shown_pair(key, values.get(key, ''))}"
+
     for key in values:
         if key not in known:
             raise UsageError(
                 f"{component} has no option {key!r}{did_you_mean(key, known)}",
-                where=f"{flag} {shown_pair(key, values[key])}",
+                where=place(key),
                 hint="bioelx-bench list --verbose shows each component's options",
             )
     try:
@@ -118,7 +129,7 @@ def validate_options(model: type[Model], values: Mapping[str, Any], component: s
         name = ".".join(str(part) for part in first["loc"]) or "options"
         raise UsageError(
             f"{component}: {first['msg']}",
-            where=f"{flag} {shown_pair(name, values.get(name, ''))}",
+            where=place(name),
             hint="bioelx-bench list --verbose shows each option's type and default",
         ) from error
 

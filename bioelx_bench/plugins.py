@@ -6,10 +6,12 @@ with its reason, everything else works, and only a run that needs it stops.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import re
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
@@ -23,7 +25,7 @@ from typing import Any, Final
 
 import pluggy
 
-from bioelx_bench import builtin, hookspecs
+from bioelx_bench import hookspecs
 from bioelx_bench.declarations import (
     AliasSourceSpec,
     CheckSpec,
@@ -71,17 +73,19 @@ class Plugin:
         version: Version of its distribution, or `local`.
         distribution: Name of its distribution, or the path of a local file.
         hooks: Names of the hooks it implements.
+        seconds: How long its import took.
     """
 
     name: str
     version: str
     distribution: str
     hooks: tuple[str, ...]
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class BrokenPlugin:
-    """A plugin that was set aside, and why."""
+    """A plugin that could not be loaded, and why."""
 
     name: str
     distribution: str
@@ -161,6 +165,10 @@ class Plugins:
             )
         raise UsageError(what, hint=f"bioelx-bench list {kind.replace('_', '-')}")
 
+    def slow(self, seconds: float) -> list[Plugin]:
+        """Plugins whose import took longer than so many seconds."""
+        return [plugin for plugin in self.loaded if plugin.seconds > seconds]
+
     def call_events(self, hook: str, **arguments: Any) -> list[str]:
         """Call a run-event hook of every plugin; returns a message for each one that raised."""
         failures = []
@@ -198,7 +206,8 @@ def load_plugins(files: Sequence[Path] = (), disable: str | None = None) -> Plug
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
     plugins = Plugins(manager)
-    add(plugins, CORE, "bioelx-bench", installed_version("bioelx-bench"), lambda: builtin)
+    core = partial(importlib.import_module, "bioelx_bench.builtin")
+    add(plugins, CORE, "bioelx-bench", installed_version("bioelx-bench"), core)
     points = sorted(entry_points(group=PROJECT), key=lambda p: (p.name, p.value))
     names = Counter(point.name for point in points)
     for point in points:
@@ -250,8 +259,9 @@ def load_file(path: Path) -> ModuleType:
 
 
 def add(plugins: Plugins, name: str, distribution: str, version: str, load: Callable[[], object]) -> None:
-    """Load one plugin and take its declarations, or quarantine it."""
+    """Load one plugin and take its declarations, or record it as broken."""
     manager = plugins.manager
+    start = time.perf_counter()
     try:
         if other := next((p for p in plugins.loaded if p.name == name), None):
             raise ValueError(f"the plugin name {name!r} is already taken by {other.distribution}")
@@ -269,7 +279,7 @@ def add(plugins: Plugins, name: str, distribution: str, version: str, load: Call
         reason = shorten(f"{type(error).__name__}: {error}", REASON_LENGTH)
         plugins.broken.append(BrokenPlugin(name, distribution, reason))
         return
-    plugin = Plugin(name, version, distribution, hooks)
+    plugin = Plugin(name, version, distribution, hooks, time.perf_counter() - start)
     plugins.loaded.append(plugin)
     for kind, spec in taken:
         plugins.declared[kind].setdefault(spec.name, []).append(RegisteredSpec(plugin, spec))

@@ -65,10 +65,13 @@ class LabelledMention(Mention):
         gold: The concept ids that count as right, in the dataset's id scheme; more than one where the dataset
             names several.
         semantic_types: Semantic types (TUIs) the dataset annotates, if any.
+        oddities: What was odd in its row and how it was read, one short word each, such as `offset_repaired`.
+            Results count them over the mentions that ran.
     """
 
     gold: tuple[str, ...]
     semantic_types: tuple[str, ...] = ()
+    oddities: tuple[str, ...] = ()
 
     def unlabelled(self) -> Mention:
         """The mention alone, a new object from which the annotation cannot be reached."""

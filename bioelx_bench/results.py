@@ -63,6 +63,8 @@ class SubsetScores(GroupScores):
         slices: Figures over halves of the mentions, such as `exact` and `inexact`.
         without_candidates: Mentions for which the retriever found nothing.
         failed: Mentions whose ranking failed.
+        won: Mentions whose gold the ranker put first where the retriever had not.
+        lost: Mentions whose gold the retriever had first and the ranker has not.
     """
 
     coverage: Figure | None
@@ -70,6 +72,8 @@ class SubsetScores(GroupScores):
     slices: dict[str, GroupScores] = {}
     without_candidates: int = 0
     failed: int = 0
+    won: int = 0
+    lost: int = 0
 
 
 class DatasetInfo(Record):

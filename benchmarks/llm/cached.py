@@ -12,10 +12,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from bioelx_bench_llm.answers import Answer, AnswerFile
-from bioelx_bench_llm.calls import Clock
+from bioelx_bench_llm.answer_cache import Answer, AnswerFile
 from bioelx_bench_llm.options import LlmOptions
 from bioelx_bench_llm.ranker import Item, LlmRanker
+from bioelx_bench_llm.request_runner import Deadline
 from bioelx_bench_llm.strategies.base import Question
 from bioelx_bench_llm.strategies.pointwise import pointwise_requests
 
@@ -40,7 +40,7 @@ def main(kb: KnowledgeBase) -> None:
         started = time.perf_counter()
         assert sum(r.status == "ok" for r in ranker.rank_many(work)) == MENTIONS
         seconds = time.perf_counter() - started
-        assert ranker.notes()["calls"] == 0
+        assert ranker.notes().counts["calls"] == 0
         ranker.close()
         alone = read_alone(Path(folder) / "answers" / "answers.sqlite", keys)
     print(f"cached run of {MENTIONS} x {CANDIDATES}: {seconds:.1f} s; the rows alone: {alone:.1f} s")
@@ -74,7 +74,7 @@ def fill(ranker: LlmRanker, work: list[Item], path: Path) -> list[list[str]]:
     """Store an answer to every request of the run; gives the keys by mention."""
     file, keys = AnswerFile(path), []
     for mention, candidates in work:
-        question = Question(mention, candidates, ranker._tools, Clock(1.0))
+        question = Question(mention, candidates, ranker._context, Deadline(1.0))
         own = [ranker._endpoint.key(request) for request in pointwise_requests(question)]
         top = tuple((word, -0.1 * i - 0.1) for i, word in enumerate(["yes", "no", *map(str, range(18))]))
         file.put(

@@ -18,7 +18,8 @@ import numpy as np
 import pyarrow as pa
 from bioelx_bench_sapbert.training.pairs import PairRules, write_pairs
 
-from bioelx_bench.kb.store import BATCH_ROWS, KbManifest, KnowledgeBase
+from bioelx_bench.kb.manifest import KbManifest
+from bioelx_bench.kb.store import BATCH_ROWS, KnowledgeBase
 from bioelx_bench.kb.writer import CONCEPTS_SCHEMA, DEFINITIONS_SCHEMA, NAMES_SCHEMA
 
 LANGUAGES = ["en", "de", "es", "fr", "ja"]

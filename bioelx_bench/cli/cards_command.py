@@ -39,10 +39,10 @@ def build(
     data_root: RootOption = None,
     folder: FolderOption = DEFAULT_FOLDER,
 ) -> None:
-    """Compute the figures of data that is at hand, and write cards and plots."""
+    """Compute the figures of data that is available, and write cards and plots."""
     session: Session = context.obj
     kb = open_kb(session)
-    outcome = {d.spec.name: build_one(session, d, data_root, folder, kb) for d in chosen(session, names)}
+    outcome = {d.spec.name: build_one(session, d, data_root, folder, kb) for d in with_cards(session, names)}
     session.emit({"cards": outcome}, lambda console: show(console, outcome))
 
 
@@ -56,13 +56,13 @@ def build_one(
     home = folder / declared.spec.name
     environment = session.environment()
     root = data_root or configured_root(session)
-    parts = cards.parts_at_hand(declared, root, environment)
+    parts = cards.available_parts(declared, root, environment)
     before = cards.read_statistics(home)
-    at_hand = {(part.revision, part.split) for part in parts}
-    lost = [part for part in (cards.recorded_parts(before) if before else []) if part not in at_hand]
+    present = {(part.revision, part.split) for part in parts}
+    lost = [part for part in (cards.recorded_parts(before) if before else []) if part not in present]
     if not parts or lost:
         wanted = ", ".join(f"{revision} {split}" for revision, split in lost)
-        return f"kept: its data is not at hand ({wanted})" if before else "not built: its data is not at hand"
+        return f"kept: its data is not here ({wanted})" if before else "not built: its data is not here"
     found = cards.compute_statistics(declared, parts, data_root=root, environment=environment, kb=kb)
     write_json(home / cards.STATISTICS, found)
     write_text(home / cards.CARD, cards.render_card(declared.spec, found))
@@ -76,12 +76,12 @@ def check(
     data_root: RootOption = None,
     folder: FolderOption = DEFAULT_FOLDER,
 ) -> None:
-    """Fail if a card differs from its figures, or its figures from the data that is at hand."""
+    """Fail if a card differs from its figures, or its figures from the data that is available."""
     session: Session = context.obj
     drifted: list[str] = []
     outcome: dict[str, str] = {}
     kb = open_kb(session)
-    for declared in chosen(session, names):
+    for declared in with_cards(session, names):
         name = declared.spec.name
         wrong, notes = check_one(session, declared, data_root, folder, kb)
         drifted += [f"{name}: {problem}" for problem in wrong]
@@ -119,27 +119,25 @@ def check_one(
     environment = session.environment()
     root = data_root or configured_root(session)
     recorded = cards.recorded_parts(kept)
-    held = [
+    parts = [
         part
-        for part in cards.parts_at_hand(declared, root, environment)
+        for part in cards.available_parts(declared, root, environment)
         if (part.revision, part.split) in recorded
     ]
-    if len(held) < len(recorded):
-        notes.append("figures not checked: its data is not at hand")
-    elif cards.compute_statistics(declared, held, data_root=root, environment=environment, kb=kb) != kept:
+    if len(parts) < len(recorded):
+        notes.append("figures not checked: its data is not here")
+    elif cards.compute_statistics(declared, parts, data_root=root, environment=environment, kb=kb) != kept:
         wrong.append(f"{cards.STATISTICS} differs from the data")
     return wrong, notes
 
 
-def chosen(session: Session, names: list[str] | None) -> list[RegisteredSpec]:
-    """The datasets asked for, or all that have a card."""
-    from bioelx_bench.datasets.cards import card_infos
-
-    known = list(card_infos())
+def with_cards(session: Session, names: list[str] | None) -> list[RegisteredSpec]:
+    """The datasets asked for, or all of every plugin whose declaration has a card."""
+    known = {d.spec.name: d for d in session.plugins.all("datasets") if d.spec.card is not None}
     for name in names or []:
         if name not in known:
-            raise UsageError(f"{name!r} has no dataset card{did_you_mean(name, known)}")
-    return [session.plugins.get("datasets", f"core/{name}") for name in names or known]
+            raise UsageError(f"{name!r} has no dataset card{did_you_mean(name, list(known))}")
+    return [known[name] for name in names or known]
 
 
 def open_kb(session: Session) -> KnowledgeBase:

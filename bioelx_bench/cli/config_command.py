@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
 from bioelx_bench.cli.session import Session
-from bioelx_bench.config import SETTINGS
+from bioelx_bench.config import purposes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,10 +27,10 @@ def make_app() -> typer.Typer:
 def show_config(ctx: typer.Context) -> None:
     """Show every setting with its value and origin; values that look like secrets are hidden."""
     session: Session = ctx.obj
-    config = session.config
+    config, wording = session.config, purposes()
     data: dict[str, Any] = {
         "settings": {
-            name: {"value": s.value, "origin": s.origin, "purpose": SETTINGS[name][1]}
+            name: {"value": plain(s.value), "origin": s.origin, "purpose": wording[name]}
             for name, s in config.settings.items()
         },
         **{
@@ -38,6 +39,13 @@ def show_config(ctx: typer.Context) -> None:
         },
     }
     session.emit(data, lambda console: show(console, data))
+
+
+def plain(value: object) -> object:
+    """A setting's value as JSON."""
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def hide_secrets(options: dict[str, Any]) -> dict[str, Any]:

@@ -15,10 +15,11 @@ from bioelx_bench.plugins import RegisteredSpec
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bioelx_bench.datasets.prepare import PreparedSubset
+    from bioelx_bench.datasets.prepared import PreparedSubset
 
 NameArgument = Annotated[
-    str, typer.Argument(metavar="NAME[@REVISION]", help="A dataset, such as xl-bel@v0.0.")
+    str,
+    typer.Argument(metavar="NAME[@REVISION]", help="A dataset, such as xl-bel@v0.0 or xl-bel@sample-500."),
 ]
 SubsetOption = Annotated[
     str | None, typer.Option("--subset", help="Subsets with commas between; default all.")
@@ -43,11 +44,11 @@ def make_app() -> typer.Typer:
 
 
 def list_datasets(context: typer.Context, data_root: RootOption = None) -> None:
-    """List every dataset, revision and split, whether it is at hand, and how to get it."""
+    """List every dataset, revision and split, whether it is available, and how to get it."""
     import dataclasses
 
-    from bioelx_bench.datasets.registry import sources_of
-    from bioelx_bench.datasets.survey import needs_options, survey
+    from bioelx_bench.datasets.availability import availability, needs_options
+    from bioelx_bench.datasets.sources import sources_of
 
     session: Session = context.obj
     root = root_of(session, data_root)
@@ -60,21 +61,21 @@ def list_datasets(context: typer.Context, data_root: RootOption = None) -> None:
             "licence": spec.licence,
             "homepage": spec.homepage,
             "context": spec.context,
+            "id_scheme": spec.id_scheme,
             "subsets": list(spec.subsets),
             "own_files": needs_options(declared),
             "parts": [
                 {
                     "revision": part.revision,
                     "split": part.split,
-                    "held": part.held,
+                    "available": part.available,
                     "reason": part.reason,
                     "hint": part.hint,
                     "sources": [
-                        dataclasses.asdict(source)
-                        for source in sources_of(spec.name, part.revision, part.split, spec.subsets)
+                        dataclasses.asdict(source) for source in sources_of(spec, part.revision, part.split)
                     ],
                 }
-                for part in survey(declared, data_root=root, environment=session.environment())
+                for part in availability(declared, data_root=root, environment=session.environment())
             ],
         }
         found.append(entry)
@@ -86,7 +87,7 @@ def show_list(console: Console, found: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for column in ("dataset", "split", "subsets", "licence", "at hand"):
+    for column in ("dataset", "split", "subsets", "licence", "available"):
         table.add_column(column, overflow="fold")
     for entry in found:
         if entry["own_files"]:
@@ -97,11 +98,11 @@ def show_list(console: Console, found: list[dict[str, Any]]) -> None:
                 part["split"],
                 str(len(entry["subsets"])),
                 entry["licence"],
-                "yes" if part["held"] else "no",
+                "yes" if part["available"] else "no",
             )
     console.print(table)
     for entry in found:
-        for hint in dict.fromkeys(part["hint"] for part in entry["parts"] if not part["held"]):
+        for hint in dict.fromkeys(part["hint"] for part in entry["parts"] if not part["available"]):
             console.print(f"\n{entry['name']}: {hint}", markup=False)
 
 
@@ -141,10 +142,11 @@ def verify(
     from bioelx_bench.datasets.verify import verify as check
 
     session: Session = context.obj
+    spec = find(session, name)[0].spec
     found = [
         {"subset": part.subset, "check": f.check, "passed": f.passed, "detail": f.detail}
         for part in prepared(session, name, subset, split, data_root, dataset_option)
-        for f in check(part)
+        for f in check(part, spec)
     ]
     session.emit({"dataset": name, "checks": found}, lambda console: show_checks(console, found))
     failed = [
@@ -267,9 +269,9 @@ def prepared(
     data_root: Path | None,
     pairs: list[str] | None,
 ) -> list[PreparedSubset]:
-    """Prepare the subsets asked for; where files are missing, name the revisions that are at hand."""
+    """Prepare the subsets asked for; where files are missing, name the revisions that are available."""
+    from bioelx_bench.datasets.availability import availability
     from bioelx_bench.datasets.prepare import prepare_subset
-    from bioelx_bench.datasets.survey import survey
 
     declared, revision = find(session, name)
     root = root_of(session, data_root)
@@ -289,8 +291,8 @@ def prepared(
             for part in wanted
         ]
     except MissingError as error:
-        parts = survey(declared, data_root=root, environment=session.environment(), options=options)
-        held = ", ".join(f"{part.full_name} --split {part.split}" for part in parts if part.held)
-        if held:
-            error.why = "; ".join(filter(None, (error.why, f"at hand: {held}")))
+        parts = availability(declared, data_root=root, environment=session.environment(), options=options)
+        names = ", ".join(f"{part.full_name} --split {part.split}" for part in parts if part.available)
+        if names:
+            error.why = "; ".join(filter(None, (error.why, f"available: {names}")))
         raise

@@ -30,16 +30,18 @@ def doctor(
     ranker_option: Annotated[list[str] | None, typer.Option("--ranker-option", "-K")] = None,
 ) -> None:
     """Check this machine, its plugins and models. Exit code 3 if something is missing."""
+    from bioelx_bench.options import parse_pairs
     from bioelx_bench.runs.components import resolve_ranker, resolve_retriever
 
     session: Session = ctx.obj
     target: dict[str, Any] = {}
     if retriever is not None:
         target["retriever"] = resolve_retriever(
-            session.plugins, session.config, retriever, retriever_option or ()
+            session.plugins, session.config, retriever, parse_pairs(retriever_option or (), "-R")
         )
     if ranker is not None:
-        target["ranker"] = resolve_ranker(session.plugins, session.config, ranker, ranker_option or ())
+        given = parse_pairs(ranker_option or (), "-K")
+        target["ranker"] = resolve_ranker(session.plugins, session.config, ranker, given)
     checks = [*own_checks(session), *plugin_checks(session, target)]
     data = [dataclasses.asdict(check) for check in checks]
     session.emit(data, lambda console: show(console, checks))

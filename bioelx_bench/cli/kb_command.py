@@ -28,9 +28,11 @@ def make_app() -> typer.Typer:
     build = typer.Typer(no_args_is_help=True, help="Build a knowledge base folder from files.")
     build.command("table")(build_table)
     build.command("obo")(build_obo)
+    build.command("mesh")(build_mesh)
     build.command("umls")(build_umls)
     app.add_typer(build, name="build")
     app.command("add-aliases")(add_aliases)
+    app.command("crosswalk")(crosswalk)
     app.command("show")(show)
     app.command("concept")(concept)
     app.command("list")(list_known)
@@ -39,19 +41,37 @@ def make_app() -> typer.Typer:
 
 def build_table(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help=".tsv, .csv (also .gz or .xz) or .parquet.")],
+    file: Annotated[
+        Path, typer.Argument(help=".tsv, .csv or .txt (also .gz, .bz2, .xz), .jsonl or .parquet.")
+    ],
     name: NameOption,
     output: OutputOption,
+    ids: Annotated[
+        str, typer.Option("--ids", help="Scheme of the ids (umls, mesh, any, ...), or a pattern they match.")
+    ] = "",
+    language: Annotated[
+        str | None, typer.Option("--language", help="Language of rows without one (dictionaries: en).")
+    ] = None,
     source: Annotated[
         str | None, typer.Option("--source", help="Source of rows that name none; by default the name.")
     ] = None,
     licence: LicenceOption = None,
 ) -> None:
-    """Build from a table with the columns cui, lang, name and, if you like, source and preferred."""
+    """Build from a table with the columns id (or cui), lang, name and, if you like, source and preferred."""
     from bioelx_bench.kb.table import build_from_table
+    from bioelx_bench.schemes import find_scheme
 
     session: Session = context.obj
-    kb = build_from_table(file, name, output, source=source, licence=licence, progress=session.progress)
+    kb = build_from_table(
+        file,
+        name,
+        output,
+        scheme=find_scheme(ids) if ids else None,
+        language=language,
+        source=source,
+        licence=licence,
+        progress=session.progress,
+    )
     show_kb(session, kb)
 
 
@@ -60,6 +80,9 @@ def build_obo(
     files: Annotated[list[Path], typer.Argument(help="OBO or OBO-graph JSON files (also .gz or .xz).")],
     name: NameOption,
     output: OutputOption,
+    ids: Annotated[
+        str, typer.Option("--ids", help="native for the terms' own ids, or the scheme they cross-refer to.")
+    ] = "umls",
     language: Annotated[str, typer.Option("--language", help="Language of the names.")] = "en",
     scopes: Annotated[
         str, typer.Option("--scopes", help="Synonyms to take: exact, broad, narrow, related; commas between.")
@@ -69,7 +92,7 @@ def build_obo(
     ] = None,
     licence: LicenceOption = None,
 ) -> None:
-    """Build from ontologies whose terms have UMLS cross-references."""
+    """Build from ontologies, by the terms' own ids or their cross-references."""
     from bioelx_bench.kb.obo import build_from_obo
 
     session: Session = context.obj
@@ -77,6 +100,7 @@ def build_obo(
         files,
         name,
         output,
+        ids=ids,
         language=language,
         scopes=words(scopes),
         source=source,
@@ -86,10 +110,29 @@ def build_obo(
     show_kb(session, kb)
 
 
+def build_mesh(
+    context: typer.Context,
+    files: Annotated[
+        list[Path], typer.Argument(help="desc*.xml, supp*.xml, d*.bin, c*.bin (also compressed).")
+    ],
+    name: NameOption,
+    output: OutputOption,
+    language: Annotated[str, typer.Option("--language", help="Language of the names.")] = "en",
+    licence: LicenceOption = None,
+) -> None:
+    """Build from MeSH's descriptors and supplementary records."""
+    from bioelx_bench.kb.mesh import build_from_mesh
+
+    session: Session = context.obj
+    kb = build_from_mesh(files, name, output, language=language, licence=licence, progress=session.progress)
+    show_kb(session, kb)
+
+
 def build_umls(
     context: typer.Context,
     release: Annotated[
-        Path, typer.Option("--release", help="The release's folder, or its zip as downloaded from the NLM.")
+        Path,
+        typer.Option("--release", help="The release's folder or zip from the NLM, or MRCONSO.RRF alone."),
     ],
     name: NameOption,
     output: OutputOption,
@@ -119,6 +162,9 @@ def build_umls(
         bool | None, typer.Option("--definitions/--no-definitions", help="Read definitions (the default).")
     ] = None,
     sha256: Annotated[str | None, typer.Option("--sha256", help="Known sha256 of the zip.")] = None,
+    subset: Annotated[
+        bool, typer.Option("--subset", help="The files are a part; MRFILES beside them counts the whole.")
+    ] = False,
 ) -> None:
     """Build from a release of the UMLS Metathesaurus, which you download under its licence."""
     from bioelx_bench.kb.umls.build import STRICT, build_from_umls
@@ -134,6 +180,7 @@ def build_umls(
         preset=preset,
         strict=tuple(values) if preset else STRICT,
         expected_sha256=sha256,
+        subset=subset,
         progress=session.progress,
     )
     show_kb(session, kb)
@@ -198,6 +245,31 @@ def add_aliases(
     show_kb(session, made)
 
 
+def crosswalk(
+    context: typer.Context,
+    kb: KbArgument,
+    files: Annotated[list[Path], typer.Argument(help="SSSOM TSV files (also .csv, .parquet, compressed).")],
+    inexact: Annotated[
+        bool, typer.Option("--inexact", help="Also take broader, narrower and close matches.")
+    ] = False,
+) -> None:
+    """Add mappings from ids of other schemes, so that gold with such ids can be found in a knowledge base."""
+    from bioelx_bench.kb.crosswalk import add_crosswalk
+
+    session: Session = context.obj
+    opened = open_kb(session, kb)
+    mapped = add_crosswalk(opened, files, inexact=inexact)
+
+    def human(console: Console) -> None:
+        for key, number in {
+            **mapped.counts,
+            **{f"scheme:{s}": n for s, n in mapped.by_scheme.items()},
+        }.items():
+            console.print(f"  {key}: {number:,}", markup=False)
+
+    session.emit({"folder": str(opened.folder), "counts": mapped.counts, "schemes": mapped.by_scheme}, human)
+
+
 def show(context: typer.Context, kb: KbArgument) -> None:
     """Show what a knowledge base holds and where it comes from."""
     session: Session = context.obj
@@ -220,7 +292,10 @@ def show_kb(session: Session, kb: KnowledgeBase) -> None:
 
         console.print(f"{kb.name}  {kb.folder}", style="bold", markup=False)
         console.print(f"sha256 {kb.sha256}")
-        console.print(f"{len(kb):,} concepts, {kb.name_count:,} names, {manifest.definitions:,} definitions")
+        console.print(
+            f"{len(kb):,} concepts, {kb.name_count:,} names, {manifest.definitions:,} definitions; "
+            f"ids: {kb.id_scheme}"
+        )
         table = Table("language", "names", "source", "names", box=None)
         languages, sources = counted(manifest.counts, "language:"), counted(manifest.counts, "source:")
         for row in range(min(SHOWN_ROWS, max(len(languages), len(sources)))):
@@ -251,7 +326,7 @@ def cells(rows: list[tuple[str, int]], row: int) -> tuple[str, str]:
 def concept(
     context: typer.Context,
     kb: KbArgument,
-    cui: Annotated[str, typer.Argument(help="The concept, such as C0018681.")],
+    cui: Annotated[str, typer.Argument(metavar="ID", help="The concept, such as C0018681.")],
 ) -> None:
     """Show one concept with all its names."""
     from bioelx_bench.errors import MissingError
@@ -259,7 +334,7 @@ def concept(
     session: Session = context.obj
     opened = open_kb(session, kb)
     if cui not in opened:
-        successors = opened.map_retired(cui)
+        successors = opened.resolve_gold(cui)
         raise MissingError(
             f"the knowledge base {opened.name!r} has no concept {cui!r}",
             where=opened.folder,

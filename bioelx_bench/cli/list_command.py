@@ -49,7 +49,7 @@ def list_declared(
     found = {k: [describe(d, verbose) for d in session.plugins.all(k)] for k in kinds}
     session.emit(found, lambda console: show(console, found))
     for broken in session.plugins.broken:
-        session.note(f"plugin {broken.name} ({broken.distribution}) is set aside: {broken.reason}")
+        session.note(f"plugin {broken.name} ({broken.distribution}) is broken: {broken.reason}")
 
 
 def describe(declared: RegisteredSpec, verbose: bool) -> dict[str, Any]:

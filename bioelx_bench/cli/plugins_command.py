@@ -1,4 +1,4 @@
-"""`bioelx-bench plugins`: installed plugins, and those set aside with the reason; testing and starting one."""
+"""`bioelx-bench plugins`: installed plugins, and broken ones with the reason; testing and starting one."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def make_app() -> typer.Typer:
 
 
 def show_plugins(ctx: typer.Context) -> None:
-    """Show installed plugins with version and hooks, and those set aside with the reason."""
+    """Show installed plugins with version and hooks, and broken ones with the reason."""
     if ctx.invoked_subcommand is not None:
         return
     session: Session = ctx.obj
     plugins = session.plugins
     data: dict[str, Any] = {
         "loaded": [dataclasses.asdict(p) for p in plugins.loaded],
-        "set_aside": [dataclasses.asdict(q) for q in plugins.broken],
+        "broken": [dataclasses.asdict(q) for q in plugins.broken],
         "disabled": plugins.disabled,
     }
     session.emit(data, lambda console: show(console, data))
@@ -49,9 +49,9 @@ def show(console: Console, data: dict[str, Any]) -> None:
     for plugin in data["loaded"]:
         table.add_row(plugin["name"], plugin["version"], plugin["distribution"], ", ".join(plugin["hooks"]))
     console.print(table)
-    for plugin in data["set_aside"]:
+    for plugin in data["broken"]:
         console.print(
-            f"set aside: {plugin['name']} ({plugin['distribution']}): {plugin['reason']}", markup=False
+            f"broken: {plugin['name']} ({plugin['distribution']}): {plugin['reason']}", markup=False
         )
     if data["disabled"]:
         console.print(

@@ -1,25 +1,23 @@
-"""What every command shares: plugins, settings, cache, output and the options that may stand anywhere."""
+"""What every command shares: workspace, output and the options that may stand anywhere."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
-from bioelx_bench.cache import Cache
-from bioelx_bench.config import Config, load_config
-from bioelx_bench.plugins import Plugins, load_plugins
 from bioelx_bench.progress import Progress
+from bioelx_bench.visible import UNSAFE, visible
+from bioelx_bench.workspace import Workspace
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from bioelx_bench.base import Environment
-    from bioelx_bench.kb.store import KnowledgeBase
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -33,62 +31,78 @@ class GlobalOptions:
     config_file: Path | None = None
 
 
-class Session:
-    """One invocation of the command line; commands get it as `ctx.obj`."""
+class Session(Workspace):
+    """One invocation of the command line; commands get it as `ctx.obj`.
+
+    Attributes:
+        options: The global options.
+        out: Where results go: stdout, also while it is redirected.
+    """
 
     def __init__(self, options: GlobalOptions) -> None:
-        self.options = options
-        self.progress = Progress(enabled=False if options.json and not sys.stderr.isatty() else None)
-
-    @cached_property
-    def config(self) -> Config:
-        """All settings with their origin."""
-        return load_config(self.options.config_file)
-
-    @cached_property
-    def plugins(self) -> Plugins:
-        """Loaded plugins and their declarations."""
-        return load_plugins(self.options.plugin_files)
-
-    @cached_property
-    def cache(self) -> Cache:
-        """The cache folder."""
-        return Cache(Path(self.config.get("cache")))
-
-    @property
-    def offline(self) -> bool:
-        """Whether connections beyond this machine are forbidden."""
-        return self.options.offline or bool(self.config.get("offline"))
-
-    def environment(self, *, seed: int = 0, kb: KnowledgeBase | None = None) -> Environment:
-        """What components are given beside their options."""
-        from bioelx_bench.base import Environment
-
-        return Environment(
-            cache=self.cache,
-            offline=self.offline,
-            seed=seed,
-            progress=self.progress,
-            kb=kb,
-            plugins=self.plugins,
+        super().__init__(
+            plugin_files=options.plugin_files,
+            config_file=options.config_file,
+            offline_asked=options.offline,
+            progress=Progress(enabled=False if options.json and not sys.stderr.isatty() else None),
         )
+        self.options = options
+        self.out: TextIO = sys.stdout
 
     @cached_property
     def console(self) -> Console:
         """Human output, on stdout."""
-        from rich.console import Console
-
-        return Console(highlight=False)
+        return make_console(self.out)
 
     def emit(self, data: Mapping[str, Any] | list[Any], human: Callable[[Console], None]) -> None:
         """Print a command's result: with `--json` the data, alone on stdout, else what `human` prints."""
         if self.options.json:
-            print(json.dumps(data, ensure_ascii=False, indent=2, allow_nan=False))
+            print(json_text(data), file=self.out, flush=True)
         else:
             human(self.console)
 
     def note(self, message: str) -> None:
         """Tell the user something beside the result, on stderr."""
-        from rich.console import Console
+        make_console(sys.stderr).print(visible(message), markup=False, soft_wrap=True)
 
-        Console(stderr=True, highlight=False).print(message, markup=False)
+    @contextlib.contextmanager
+    def stdout_for_results(self) -> Iterator[None]:
+        """Send whatever prints to stderr while the block runs, native code included; `emit` still reaches stdout.
+
+        Only with `--json`, whose reader takes all of stdout for the result.
+        """
+        if not self.options.json:
+            yield
+            return
+        with contextlib.ExitStack() as stack:
+            sys.stdout.flush()
+            with contextlib.suppress(OSError, ValueError):  # a stream without a descriptor, as in tests
+                if sys.stdout.fileno() == 1:
+                    saved = os.dup(1)
+                    self.out = stack.enter_context(
+                        os.fdopen(saved, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)
+                    )
+                    os.dup2(2, 1)
+                    stack.callback(os.dup2, saved, 1)
+            stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+            yield
+
+
+def json_text(data: Any) -> str:
+    """JSON as it may stand on a terminal too: what could move the cursor or reorder text is escaped."""
+    text = json.dumps(data, ensure_ascii=False, indent=2, allow_nan=False)
+    return UNSAFE.sub(lambda match: json.dumps(match[0])[1:-1], text)
+
+
+def make_console(file: TextIO) -> Console:
+    """A console that shows control characters, escapes and direction marks in data as visible codes."""
+    from rich.console import Console
+    from rich.text import Text
+
+    class SafeConsole(Console):
+        """Every text that is printed or put into a table passes here."""
+
+        def render_str(self, text: str, **options: Any) -> Text:
+            return super().render_str(visible(text), **options)
+
+    return SafeConsole(file=file, highlight=False)

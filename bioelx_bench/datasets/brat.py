@@ -1,7 +1,8 @@
 """The brat standoff format: a text file, and beside it a file of annotation lines.
 
 `T1<TAB>TYPE 0 5;8 12<TAB>surface` is an entity (fragments between semicolons make it discontinuous) and
-`#1<TAB>AnnotatorNotes T1<TAB>note` a note on one. Lines of relations, events and attributes are skipped.
+`#1<TAB>AnnotatorNotes T1<TAB>note` a note on one; `N1<TAB>Reference T1 UMLS:C0018787<TAB>heart` gives one an id.
+Lines of relations, events and attributes are skipped.
 Source: the format's documentation, https://brat.nlplab.org/standoff.html.
 """
 
@@ -12,15 +13,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from bioelx_bench.datasets.text import numbered_lines
 from bioelx_bench.errors import DataError, at
+from bioelx_bench.io.text import numbered_lines
 from bioelx_bench.records import Span
 
 ENTITY: Final = re.compile(r"(T\d+)\t(\S+) (\d+ \d+(?:;\d+ \d+)*)\t(.*)", re.DOTALL | re.ASCII)
 NOTE: Final = re.compile(r"#\d*\t\S+ (\S+)(?:\t(.*))?", re.DOTALL | re.ASCII)
-LONGEST_NUMBER: Final = 9
-SKIPPED: Final = frozenset("REAMN*")
-"""First characters of lines of relations, events, attributes, modifications, normalisations, ...."""
+MAX_DIGITS: Final = 9
+REFERENCE: Final = re.compile(r"N\d+\t\S+ (\S+) (\S[^\t]*)(?:\t.*)?", re.DOTALL | re.ASCII)
+SKIPPED: Final = frozenset("REAM*")
+"""First characters of lines of relations, events, attributes, modifications and equivalences."""
 
 
 @dataclass(slots=True)
@@ -34,6 +36,7 @@ class Entity:
         text: The surface string as annotated; fragments are joined by a space.
         line: Line number, for errors.
         notes: Notes on it.
+        references: Ids that normalisation lines give it, as they are written.
     """
 
     id: str
@@ -42,6 +45,7 @@ class Entity:
     text: str
     line: int
     notes: list[str] = field(default_factory=list)
+    references: list[str] = field(default_factory=list)
 
 
 def parse_brat(text: str, annotations: str, where: str) -> list[Entity]:
@@ -58,28 +62,33 @@ def parse_brat(text: str, annotations: str, where: str) -> list[Entity]:
 
     Raises:
         DataError: A line is not in the format, an offset lies outside the text or gives another string than
-            the annotated one, an id comes twice, or a note is on an entity that is not there.
+            the annotated one, an id comes twice, or a note or id is of an entity that is not there.
     """
     entities: dict[str, Entity] = {}
     notes: list[tuple[int, str, str]] = []
+    references: list[tuple[int, str, str]] = []
     for number, line in numbered_lines(annotations):
         if line.startswith("T"):
             entity = parse_entity(line, text, at(where, number), number)
             if entity.id in entities:
                 raise DataError(f"the entity {entity.id} comes twice", where=at(where, number))
             entities[entity.id] = entity
-        elif line.startswith("#"):
-            match = NOTE.fullmatch(line)
+        elif line.startswith(("#", "N")):
+            match = (NOTE if line.startswith("#") else REFERENCE).fullmatch(line)
             if match is None:
                 raise malformed(line, at(where, number))
-            notes.append((number, match[1], match[2] or ""))
+            (notes if line.startswith("#") else references).append((number, match[1], match[2] or ""))
         elif line and line[0] not in SKIPPED:
             raise malformed(line, at(where, number))
-    for number, target, note in notes:
-        if target in entities:
-            entities[target].notes.append(note)
-        elif target.startswith("T"):
+    for number, target, _ in [*notes, *references]:
+        if target not in entities and target.startswith("T"):
             raise DataError(f"a note on {target}, which is not there", where=at(where, number))
+    for _, target, found in notes:
+        if target in entities:
+            entities[target].notes.append(found)
+    for _, target, found in references:
+        if target in entities:
+            entities[target].references.append(found)
     return list(entities.values())
 
 
@@ -110,7 +119,7 @@ def fragments(offsets: str, place: str) -> Iterator[Span]:
     """The spans of `0 5;8 12`."""
     for fragment in offsets.split(";"):
         start, end = fragment.split(" ")
-        if max(len(start), len(end)) > LONGEST_NUMBER:
+        if max(len(start), len(end)) > MAX_DIGITS:
             raise DataError(f"the offsets {fragment[:40]!r} are too large", where=place)
         yield Span(int(start), int(end))
 

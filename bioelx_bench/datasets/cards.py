@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-import tomllib
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bioelx_bench.base import Environment
-from bioelx_bench.datasets.prepare import PreparedSubset, prepare_subset
+from bioelx_bench.datasets.availability import Availability, availability
+from bioelx_bench.datasets.prepare import prepare_subset
+from bioelx_bench.datasets.prepared import PreparedSubset
 from bioelx_bench.datasets.show import example
 from bioelx_bench.datasets.statistics import describe_subset, find_coverage
-from bioelx_bench.datasets.survey import Holding, survey
-from bioelx_bench.declarations import DatasetSpec
-from bioelx_bench.errors import MissingError
+from bioelx_bench.declarations import CardText, DatasetSpec
+from bioelx_bench.errors import MissingError, UsageError
 from bioelx_bench.plugins import RegisteredSpec
 
 if TYPE_CHECKING:
@@ -34,23 +35,33 @@ SIZES: Final = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), 
 """The Hub's size categories, by the number of mentions below which each holds."""
 
 
-def card_infos() -> dict[str, dict[str, Any]]:
-    """What is said about each dataset that has a card."""
-    return tomllib.loads((files("bioelx_bench.datasets") / "cards.toml").read_text(encoding="utf-8"))
+def card_text(spec: DatasetSpec) -> CardText:
+    """What a dataset's declaration says for its card.
+
+    Raises:
+        UsageError: It says nothing.
+    """
+    if spec.card is None:
+        raise UsageError(
+            f"the dataset {spec.name!r} has no card",
+            hint="give its declaration a `card` (see `bioelx_bench.declarations.CardText`)",
+        )
+    return spec.card
 
 
-def parts_at_hand(
+def available_parts(
     declared: RegisteredSpec, data_root: Path | None, environment: Environment
-) -> list[Holding]:
-    """The revisions and splits a card describes: those at hand, without the union of a revision's splits."""
-    held = [part for part in survey(declared, data_root=data_root, environment=environment) if part.held]
-    splits = Counter(part.revision for part in held)
-    return [part for part in held if part.split != "all" or splits[part.revision] == 1]
+) -> list[Availability]:
+    """The revisions and splits a card describes: those available, without the union of a revision's splits."""
+    parts = availability(declared, data_root=data_root, environment=environment)
+    found = [part for part in parts if part.available]
+    splits = Counter(part.revision for part in found)
+    return [part for part in found if part.split != "all" or splits[part.revision] == 1]
 
 
 def compute_statistics(
     declared: RegisteredSpec,
-    parts: Sequence[Holding],
+    parts: Sequence[Availability],
     *,
     data_root: Path | None,
     environment: Environment,
@@ -58,7 +69,7 @@ def compute_statistics(
 ) -> dict[str, Any]:
     """The figures of a dataset's parts, as they are kept in `statistics.json`."""
     quiet = replace(environment, offline=True)
-    prepared: dict[Holding, list[PreparedSubset]] = {
+    prepared: dict[Availability, list[PreparedSubset]] = {
         part: [
             prepare_subset(
                 declared,
@@ -74,7 +85,7 @@ def compute_statistics(
     }
     coverage = find_coverage([one for many in prepared.values() for one in many], kb, environment.progress)
     first = next(iter(prepared.values()))[0]
-    quotable = card_infos()[declared.spec.name]["quotable"]
+    quotable = card_text(declared.spec).quotable
     return {
         "schema_version": SCHEMA_VERSION,
         "dataset": declared.spec.name,
@@ -95,17 +106,17 @@ def render_card(spec: DatasetSpec, statistics: Mapping[str, Any]) -> str:
     """The card's text: a YAML header for the Hub, then Markdown."""
     from huggingface_hub import DatasetCard, DatasetCardData
 
-    info = card_infos()[spec.name]
+    info = card_text(spec)
     parts = [{**part, "odd": odd_rows(part["subsets"])} for part in statistics["parts"]]
     rows = [row for part in parts for row in part["subsets"].values()]
     largest = max(sum(row["mentions"] for row in part["subsets"].values()) for part in parts)
     data = DatasetCardData(
-        pretty_name=info["title"],
+        pretty_name=info.title,
         language=sorted({language for row in rows for language in row["languages"]}),
-        license=info["licence"],
+        license=info.licence,
         task_categories=["text-retrieval"],
         task_ids=["entity-linking-retrieval"],
-        tags=["biology", "medical", "entity-linking", "UMLS", "bioelx-bench"],
+        tags=["biology", "medical", "entity-linking", *scheme_tag(spec), "bioelx-bench"],
         size_categories=[next((name for limit, name in SIZES if largest < limit), "n>1M")],
         source_datasets=[spec.homepage],
     )
@@ -120,10 +131,16 @@ def render_card(spec: DatasetSpec, statistics: Mapping[str, Any]) -> str:
         example=statistics["example"],
         parts=parts,
         plot=PLOT,
+        wrap=lambda text: textwrap.fill(text, 118, break_long_words=False, break_on_hyphens=False),
         percent=lambda value: f"{100 * value:.1f}",
         length=lambda found: f"{found['median']:g} ({found['largest']:,})" if found else "none",
     )
     return str(card.content).rstrip() + "\n"
+
+
+def scheme_tag(spec: DatasetSpec) -> list[str]:
+    """The id scheme as a tag."""
+    return [spec.id_scheme.upper()] if spec.id_scheme else []
 
 
 def odd_rows(subsets: Mapping[str, Mapping[str, Any]]) -> str:
@@ -163,7 +180,7 @@ def render_plot(statistics: Mapping[str, Any]) -> str:
         axes = figure.subplots()
         left = [0.0] * len(bars)
         for values, colour, label in (
-            (exact, "#1b6ca8", "a gold concept bears the mention's string"),
+            (exact, "#1b6ca8", "a gold concept has the mention's string as a name"),
             (inexact, "#8fbcdb", "a gold concept is there, under other names"),
             (lacking, "#e3e3e3", "no gold concept is there"),
         ):

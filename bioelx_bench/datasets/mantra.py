@@ -7,18 +7,16 @@ the CUI; the note on an entity repeats it and adds a preferred name, semantic ty
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from bioelx_bench.base import BaseDataset, DatasetRequest
-from bioelx_bench.datasets import registry
-from bioelx_bench.datasets.archives import ZipReader
 from bioelx_bench.datasets.brat import Entity, parse_brat
-from bioelx_bench.datasets.sources import Source, locate
-from bioelx_bench.datasets.text import CUI, decode
+from bioelx_bench.datasets.sources import locate, on_github
+from bioelx_bench.declarations import CardText, DatasetSpec, Source
 from bioelx_bench.errors import DataError
+from bioelx_bench.io.archives import ZipReader
+from bioelx_bench.io.text import decode
 from bioelx_bench.records import Document, LabelledMention
 
 FOLDERS: Final[Mapping[str, str]] = {
@@ -38,30 +36,149 @@ CORPORA: Final[Mapping[str, re.Pattern[str]]] = {
 """Folders of each corpus below a language; English Medline has four, one for each other language."""
 
 NOTE_VALUES: Final = 4
+REPOSITORY: Final = ("mi-erasmusmc/Mantra-Gold-Standard-Corpus", "8ef737daa2208938a2c64ca600b117482ebe3c42")
+LICENCE: Final = "GPL-3.0"
+HOMEPAGE: Final = f"https://github.com/{REPOSITORY[0]}"
+SOURCES: Final = "bioelx_bench.datasets.mantra:sources"
+
+MENTIONS: Final[Mapping[str, Mapping[str, int]]] = {
+    "emea": {"en": 433, "fr": 431, "de": 425, "es": 432, "nl": 434},
+    "patent": {"en": 353, "fr": 342, "de": 348},
+    "medline": {"en": 1177, "fr": 279, "de": 309, "es": 324, "nl": 243},
+}
+"""Mentions of each corpus and language, counted in its files; their sum is the 5,530 of the paper."""
+
+CITATION: Final = """
+@article{kors2015multilingual,
+  title = {A multilingual gold-standard corpus for biomedical concept recognition: the Mantra GSC},
+  author = {Kors, Jan A and Clematide, Simon and Akhondi, Saber A and van Mulligen, Erik M and
+            Rebholz-Schuhmann, Dietrich},
+  journal = {Journal of the American Medical Informatics Association}, year = {2015}
+}"""
+
+EMEA: Final = DatasetSpec(
+    name="emea",
+    summary="EMEA: drug labels of the Mantra corpus in five languages",
+    factory="bioelx_bench.datasets.mantra:emea",
+    revisions=("2015",),
+    subsets=tuple(MENTIONS["emea"]),
+    licence=LICENCE,
+    homepage=HOMEPAGE,
+    context="unit",
+    sources=SOURCES,
+    expected_mentions={("2015", "test"): MENTIONS["emea"]},
+    card=CardText(
+        title="EMEA",
+        licence="gpl-3.0",
+        about=(
+            "EMEA is the part of the Mantra gold standard corpus that holds units of drug labels, parallel "
+            "in five languages."
+        ),
+        annotation=(
+            "Three annotators a language, harmonised and adjudicated. Gold concepts are UMLS 2014AB "
+            "identifiers from MeSH, SNOMED CT and MedDRA. A stretch of text may be annotated with several "
+            "concepts: each is a mention of its own (`same span`)."
+        ),
+        context="The unit: about a sentence of a drug label.",
+        citation=CITATION,
+    ),
+)
+
+PATENT: Final = DatasetSpec(
+    name="patent",
+    summary="Patent: patent claims of the Mantra corpus in three languages",
+    factory="bioelx_bench.datasets.mantra:patent",
+    revisions=("2015",),
+    subsets=tuple(MENTIONS["patent"]),
+    licence=LICENCE,
+    homepage=HOMEPAGE,
+    context="unit",
+    sources=SOURCES,
+    expected_mentions={("2015", "test"): MENTIONS["patent"]},
+    card=CardText(
+        title="Patent",
+        licence="gpl-3.0",
+        about=(
+            "Patent is the part of the Mantra gold standard corpus that holds units of biomedical patent "
+            "claims, parallel in three languages."
+        ),
+        annotation=(
+            "As in EMEA: three annotators a language, harmonised and adjudicated, UMLS 2014AB identifiers "
+            "from MeSH, SNOMED CT and MedDRA."
+        ),
+        context="The unit: a patent claim, which may be long.",
+        citation=CITATION,
+    ),
+)
+
+WHOLE: Final = DatasetSpec(
+    name="mantra",
+    benchmark=False,
+    summary="Mantra: the whole gold standard corpus, drug labels, patent claims and Medline titles",
+    factory="bioelx_bench.datasets.mantra:whole",
+    revisions=("2015",),
+    subsets=tuple(f"{corpus}-{language}" for corpus, counts in MENTIONS.items() for language in counts),
+    licence=LICENCE,
+    homepage=HOMEPAGE,
+    context="unit",
+    sources=SOURCES,
+    expected_mentions={
+        ("2015", "test"): {
+            f"{corpus}-{language}": count
+            for corpus, counts in MENTIONS.items()
+            for language, count in counts.items()
+        }
+    },
+    card=CardText(
+        title="Mantra GSC",
+        licence="gpl-3.0",
+        about=(
+            "The whole Mantra gold standard corpus: drug labels (EMEA), patent claims (Patent) and Medline "
+            "titles, 5,530 mentions in five languages. The datasets `emea` and `patent` are parts of it; do "
+            "not count them twice."
+        ),
+        annotation=(
+            "Three annotators a language, harmonised and adjudicated. Gold concepts are UMLS 2014AB "
+            "identifiers from MeSH, SNOMED CT and MedDRA. A stretch of text may be annotated with several "
+            "concepts: each is a mention of its own (`same span`)."
+        ),
+        context="The unit: a sentence of a drug label, a patent claim or a title.",
+        citation=CITATION,
+    ),
+)
+
+
+def sources(revision: str, split: str, subset: str) -> Sequence[Source]:  # noqa: ARG001
+    """The archive of brat files, which holds all corpora and languages."""
+    return [
+        on_github(
+            REPOSITORY,
+            "Mantra-GSC-brat.zip",
+            at="mantra_gsc/Mantra-GSC-brat.zip",
+            licence=LICENCE,
+            size=2_624_976,
+            sha256="81bce226240215892035a8ba7ee6bf0fb23be844abb129de638e27716f3030fb",
+            acknowledge=True,
+        )
+    ]
 
 
 class Mantra(BaseDataset):
     """Reads one language of one corpus; see `bioelx_bench.base.BaseDataset`.
 
-    Counts: `discontinuous` (mentions of several spans), `note_incomplete` (a note without its four values;
-    the gold CUI is the entity's type, not affected), `note_missing`, `note_differs` (a complete note that
-    names another CUI), `gold_not_cui`, `same_span` (an earlier mention has the same spans and another CUI),
-    `documents_without_mention`.
+    Oddities: `discontinuous` (several spans), `note_incomplete` (a note without its four values; the gold CUI is the
+    entity's type, not affected), `note_missing`, `note_differs` (a complete note that names another CUI), `same_span`
+    (an earlier mention has the same spans and another CUI). Counts: `documents_without_mention`.
     """
 
     def __init__(
         self, request: DatasetRequest, dataset: str, corpus: str, language: str, source: Source
     ) -> None:
+        super().__init__()
         self.dataset, self.corpus, self.language = dataset, corpus, language
         self.subset = request.subset
-        self.source = source
         self.located = locate(source, request, dataset)
-        self.counts: Counter[str] = Counter()
-
-    @cached_property
-    def sources(self) -> dict[str, str]:
-        """The archive."""
-        return {self.source.path: self.located.sha256}
+        self.sources = {source.path: self.located.sha256}
 
     def mentions(self) -> Iterator[LabelledMention]:
         """Units by path, and within a unit the entities in the order of its file."""
@@ -101,9 +218,9 @@ class Mantra(BaseDataset):
         )
         seen: set[object] = set()
         for entity in entities:
-            self.counts["discontinuous"] += len(entity.spans) > 1
-            self.counts["same_span"] += entity.spans in seen
-            self.counts["gold_not_cui"] += CUI.fullmatch(entity.type) is None
+            types, odd = semantic_types(entity)
+            odd += ["discontinuous"] * (len(entity.spans) > 1)
+            odd += ["same_span"] * (entity.spans in seen)
             seen.add(entity.spans)
             yield LabelledMention(
                 id=f"{document.id}/{entity.id}",
@@ -112,7 +229,8 @@ class Mantra(BaseDataset):
                 text=entity.text,
                 language=self.language,
                 gold=(entity.type,),
-                semantic_types=self.semantic_types(entity),
+                semantic_types=types,
+                oddities=tuple(odd),
             )
 
     def unit_id(self, unit: str) -> str:
@@ -125,30 +243,34 @@ class Mantra(BaseDataset):
             raise DataError(f"the folder {folder!r} names no language pair", where=unit)
         return f"{part[1]}-{part[2]}".lower() + f"/{name}"
 
-    def semantic_types(self, entity: Entity) -> tuple[str, ...]:
-        """The names of the semantic types in the note, joined there by `|`."""
-        for note in entity.notes:
-            values = re.findall(r'"([^"]*)"', note)
-            if len(values) != NOTE_VALUES:
-                self.counts["note_incomplete"] += 1
-                return ()
-            self.counts["note_differs"] += values[0] != entity.type
-            return tuple(values[2].split("|"))
-        self.counts["note_missing"] += 1
-        return ()
+
+def semantic_types(entity: Entity) -> tuple[tuple[str, ...], list[str]]:
+    """The names of the semantic types in the note, joined there by `|`, and what is odd in it."""
+    for note in entity.notes:
+        values = re.findall(r'"([^"]*)"', note)
+        if len(values) != NOTE_VALUES:
+            return (), ["note_incomplete"]
+        return tuple(values[2].split("|")), ["note_differs"] * (values[0] != entity.type)
+    return (), ["note_missing"]
 
 
 def emea(request: DatasetRequest) -> Mantra:
     """EMEA: the subset is a language."""
-    return Mantra(request, "emea", "emea", request.subset, registry.mantra())
+    return Mantra(request, "emea", "emea", request.subset, archive(request))
 
 
 def patent(request: DatasetRequest) -> Mantra:
     """Patent: the subset is a language."""
-    return Mantra(request, "patent", "patent", request.subset, registry.mantra())
+    return Mantra(request, "patent", "patent", request.subset, archive(request))
 
 
 def whole(request: DatasetRequest) -> Mantra:
     """The whole corpus: the subset is a corpus and a language, such as `medline-de`."""
     corpus, _, language = request.subset.partition("-")
-    return Mantra(request, "mantra", corpus, language, registry.mantra())
+    return Mantra(request, "mantra", corpus, language, archive(request))
+
+
+def archive(request: DatasetRequest) -> Source:
+    """The one source of all three datasets."""
+    (source,) = sources(request.revision, request.split, request.subset)
+    return source

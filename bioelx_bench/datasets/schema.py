@@ -11,16 +11,21 @@
 | `gold` | list of string | concept ids that count as right |
 | `semantic_types` | list of string | semantic types (TUIs) the dataset annotates |
 | `language` | string | ISO 639-1 code |
+| `oddities` | list of string | what was odd in the row and how it was read, such as `offset_repaired` |
+
+`oddities` is no part of the content's hash: how a row was read shows in the other columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from bioelx_bench.records import Document, LabelledMention, Span
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from datasets import Features
 
 COLUMNS: Final = (
@@ -34,6 +39,7 @@ COLUMNS: Final = (
     "gold",
     "semantic_types",
     "language",
+    "oddities",
 )
 """Columns in their order."""
 
@@ -58,6 +64,7 @@ def features() -> Features:
             "gold": [text],
             "semantic_types": [text],
             "language": text,
+            "oddities": [text],
         }
     )
 
@@ -76,26 +83,47 @@ def row_of(mention: LabelledMention) -> dict[str, Any]:
         "gold": list(mention.gold),
         "semantic_types": list(mention.semantic_types),
         "language": mention.language,
+        "oddities": list(mention.oddities),
     }
 
 
-def mention_of(row: Mapping[str, Any], document: Document | None = None) -> LabelledMention:
-    """The mention of a table row, the inverse of `row_of`.
+def content_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a row identifies the data: all but `oddities`."""
+    return {key: value for key, value in row.items() if key != "oddities"}
+
+
+def mentions_of(batch: pa.RecordBatch, document: Document | None = None) -> Iterator[LabelledMention]:
+    """The mentions of some rows, the inverse of `row_of`.
 
     Args:
-        row: A row with the columns of the schema.
-        document: A document made for an earlier row, taken when it is this row's too, so that the mentions of
-            one abstract share one text in memory.
+        batch: Rows with the columns of the schema.
+        document: The last document of the rows before; mentions of one document share one object and text.
     """
-    same = document is not None and document.id == row["document_id"] and document.text == row["context"]
-    return LabelledMention(
-        id=row["id"],
-        document=document
-        if same and document is not None
-        else Document(row["document_id"], row["context"], row["language"]),
-        spans=tuple(Span(span["start"], span["end"]) for span in row["spans"]),
-        text=row["mention"],
-        language=row["language"],
-        gold=tuple(row["gold"]),
-        semantic_types=tuple(row["semantic_types"]),
-    )
+    import pyarrow.compute as pc
+
+    if not batch.num_rows:
+        return
+    columns = {name: batch.column(name) for name in COLUMNS}
+    contexts, ids = columns["context"], columns["document_id"]
+    repeats = pc.and_(pc.equal(contexts[1:], contexts[:-1]), pc.equal(ids[1:], ids[:-1])).to_pylist()
+    spans = spans_of(columns["spans"])
+    lists = {key: columns[key].to_pylist() for key in ("id", "mention", "language", "gold", "semantic_types")}
+    for number, (identifier, text, language, gold, types, odd, repeated) in enumerate(
+        zip(*lists.values(), columns["oddities"].to_pylist(), [False, *repeats], strict=True)
+    ):
+        if not repeated or document is None or document.language != language:
+            found = Document(ids[number].as_py(), contexts[number].as_py(), language)
+            document = document if document == found else found
+        yield LabelledMention(
+            identifier, document, spans[number], text, language, tuple(gold), tuple(types), tuple(odd)
+        )
+
+
+def spans_of(column: pa.ListArray) -> list[tuple[Span, ...]]:
+    """The spans of each row."""
+    pieces = column.flatten()
+    starts, ends = pieces.field("start").to_pylist(), pieces.field("end").to_pylist()
+    found = [Span(start, end) for start, end in zip(starts, ends, strict=True)]
+    offsets = column.offsets.to_pylist()
+    first = offsets[0] if offsets else 0
+    return [tuple(found[start - first : end - first]) for start, end in pairwise(offsets)]

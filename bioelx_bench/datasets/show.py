@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any, Final
 
 from bioelx_bench.datasets.context import cut_window
-from bioelx_bench.datasets.prepare import PreparedSubset
+from bioelx_bench.datasets.prepared import PreparedSubset
 from bioelx_bench.records import LabelledMention, Span
 
 EXAMPLE_WINDOW: Final = 240
@@ -19,7 +19,8 @@ def describe(prepared: PreparedSubset, limit: int) -> dict[str, Any]:
         "documents": prepared.documents,
         "mentions": len(prepared),
         "sha256": prepared.sha256,
-        "counts": dict(prepared.counts),
+        "id_scheme": prepared.id_scheme,
+        "counts": prepared.counts,
         "sources": dict(prepared.sources),
         "examples": [example(mention) for mention in islice(prepared.mentions(), limit)],
     }
@@ -37,6 +38,7 @@ def example(mention: LabelledMention) -> dict[str, Any]:
         "gold": list(mention.gold),
         "semantic_types": list(mention.semantic_types),
         "language": mention.language,
+        "oddities": list(mention.oddities),
     }
 
 

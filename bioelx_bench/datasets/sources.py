@@ -8,7 +8,7 @@ cache. Data under a licence that asks for it is downloaded only after `datasets 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,38 +16,14 @@ from typing import Final
 
 from bioelx_bench.base import DatasetRequest
 from bioelx_bench.cache import Cache
-from bioelx_bench.datasets.text import refuse_html
+from bioelx_bench.declarations import DatasetSpec, Source
 from bioelx_bench.errors import DataError, MissingError
 from bioelx_bench.files import hash_file, hash_json, write_json
+from bioelx_bench.io.text import refuse_html
+from bioelx_bench.options import load_object
 
 MEMORISE_FROM: Final = 16 << 20
 """Bytes from which a local file's hash is remembered with its size and time, so that opening stays quick."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """One upstream file.
-
-    Attributes:
-        path: Path below a data root, and the name under which results record the file.
-        url: Where it can be downloaded; empty if only by hand.
-        page: Page that describes it.
-        licence: Licence of the data.
-        size: Bytes, if known.
-        sha256: Its hash. None where upstream publishes none that could be verified: then the hash of the file
-            that is there is recorded in results, so that runs on different files can be told apart.
-        acknowledge: Whether the licence must be accepted once before a download.
-        alternatives: Other paths below a data root at which the file may lie (packed, or named otherwise).
-    """
-
-    path: str
-    url: str
-    page: str
-    licence: str
-    size: int | None = None
-    sha256: str | None = None
-    acknowledge: bool = False
-    alternatives: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +32,51 @@ class Located:
 
     path: Path
     sha256: str
+
+
+def sources_of(spec: DatasetSpec, revision: str, split: str) -> list[Source]:
+    """The upstream files of a revision and split, each once; empty where the declaration names none."""
+    if not spec.sources:
+        return []
+    declared = load_object(spec.sources, f"the sources of the dataset {spec.name!r}")
+    found: dict[str, Source] = {}
+    for subset in spec.subsets:
+        needed: Sequence[Source] = declared(revision, split, subset)
+        found |= {source.path: source for source in needed}
+    return list(found.values())
+
+
+def on_github(
+    repository: tuple[str, str],
+    path: str,
+    *,
+    at: str,
+    licence: str,
+    size: int | None = None,
+    sha256: str | None = None,
+    acknowledge: bool = False,
+) -> Source:
+    """A file of a repository on GitHub at a commit, which lies at `at` below a data root.
+
+    Args:
+        repository: `owner/name` and the commit.
+        path: The file's path in the repository.
+        at: Its path below a data root.
+        licence: Licence of the data.
+        size: Bytes, if known.
+        sha256: Its hash, if known.
+        acknowledge: Whether the licence must be accepted once before a download.
+    """
+    name, commit = repository
+    return Source(
+        path=at,
+        url=f"https://raw.githubusercontent.com/{name}/{commit}/{path}",
+        page=f"https://github.com/{name}",
+        licence=licence,
+        size=size,
+        sha256=sha256,
+        acknowledge=acknowledge,
+    )
 
 
 def locate(source: Source, request: DatasetRequest, dataset: str) -> Located:
@@ -93,13 +114,13 @@ def refuse_download(source: Source, request: DatasetRequest, dataset: str) -> No
     looked = f"{request.data_root / source.path}" if request.data_root else f"<data root>/{source.path}"
     if not source.url:
         raise MissingError(
-            f"{dataset}: the file {Path(source.path).name} is not at hand",
+            f"{dataset}: the file {Path(source.path).name} is not here",
             where=looked,
             hint=f"get it from {source.page}, {place}",
         )
     if request.offline:
         raise MissingError(
-            f"{dataset}: the file {Path(source.path).name} is not at hand",
+            f"{dataset}: the file {Path(source.path).name} is not here",
             where=looked,
             why="nothing is downloaded offline",
             hint=f"`bioelx-bench datasets prepare {dataset}@{request.revision} --split {request.split}` "
@@ -140,7 +161,7 @@ def verified(path: Path, source: Source, cache: Cache) -> str:
         found = remembered_hash(path, cache)
     except OSError as error:
         raise MissingError(f"the file cannot be read: {error.strerror}", where=path) from error
-    refuse_html(head, str(path))
+    refuse_html(head.decode("utf-8-sig", errors="replace"), str(path))
     if source.sha256 is not None and found != source.sha256:
         raise DataError(
             "the file is not the upstream one: its sha256 differs",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from bioelx_bench.datasets.prepare import PreparedSubset
+from bioelx_bench.datasets.prepared import PreparedSubset
 from bioelx_bench.records import LabelledMention
 from bioelx_bench.scoring.surface import Surfaces, find_surfaces, normalise
 
@@ -73,7 +73,7 @@ def describe_subset(part: PreparedSubset, coverage: Coverage) -> dict[str, Any]:
         "covered": share(mentions, [not coverage.concepts.isdisjoint(mention.gold) for mention in mentions]),
         "exact": share(mentions, [surfaces.is_exact(mention.text, mention.gold) for mention in mentions]),
         "seen": share(mentions, [surfaces.is_name(mention.text) for mention in mentions]),
-        "counts": dict(part.counts),
+        "counts": part.counts,
         "sha256": part.sha256,
     }
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from bioelx_bench.datasets.text import numbered_lines
 from bioelx_bench.errors import DataError, at
+from bioelx_bench.io.text import numbered_lines
 from bioelx_bench.records import Span
 
 TAG: Final = re.compile(r"([BI])-(\S+)")

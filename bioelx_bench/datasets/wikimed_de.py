@@ -8,28 +8,104 @@ table.
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from bioelx_bench.base import BaseDataset, DatasetRequest
-from bioelx_bench.datasets import registry
-from bioelx_bench.datasets.archives import blocks_maybe_gzip
 from bioelx_bench.datasets.context import cut_window
-from bioelx_bench.datasets.json_documents import json_documents
-from bioelx_bench.datasets.sources import locate
-from bioelx_bench.datasets.text import CUI, decode, numbered_lines, split_fields, unique
+from bioelx_bench.datasets.sources import locate, on_github
+from bioelx_bench.datasets.text import split_fields, unique
+from bioelx_bench.declarations import CardText, DatasetSpec, Source
 from bioelx_bench.errors import DataError, at
+from bioelx_bench.io.json_documents import json_documents
+from bioelx_bench.io.text import decode, numbered_lines, open_text
 from bioelx_bench.records import Document, LabelledMention, Span
 
 NAME: Final = "wikimed-de"
-ARTICLES_LIMIT: Final = 16 << 30
+ZENODO: Final = "https://doi.org/10.5281/zenodo.8188966"
+LICENCE: Final = "CC-BY-SA (text of Wikipedia); see Zenodo for the annotations"
+PERMEDIQ: Final = ("PERMEDIQ/German-Bio-Entity-Linking", "aca0f944822f83089e6e59c4bcea7d08ac14ed47")
+TEXT_BLOCK: Final = 1 << 20
 NONE: Final = "None"
 """What upstream writes for a missing value."""
 
 REACH: Final = 400
 """Characters around the given offset in which a mention with a wrong offset is looked for."""
+
+
+QUERY_FILES: Final[Mapping[str, tuple[int | None, str | None]]] = {
+    "train": (2_221_218, "5472df16d8107d8d1957b4e56a986f7a9d846b85a7aabffa54bb1117e0af7c04"),
+    "dev": (509_744, "47093ba374c873c9f659d57b7b70de363a01c2e522e551d74e9a567eec4c5887"),
+    "test": (None, None),
+}
+"""Size and sha256, where known, of the query file of each split."""
+
+ARTICLE_FILES: Final[Mapping[str, str]] = {"bel": "WikiMed-DE-BEL", "full": "WikiMed-DE"}
+"""File of each revision of WikiMed-DE with articles."""
+
+
+SPEC: Final = DatasetSpec(
+    name=NAME,
+    summary="WikiMed-DE: German Wikipedia articles whose links are mapped to UMLS",
+    factory="bioelx_bench.datasets.wikimed_de:load",
+    revisions=("bel", "full", "queries"),
+    subsets=("de",),
+    splits=("all",),
+    revision_splits={"queries": ("test", "dev", "train")},
+    licence=LICENCE,
+    homepage=ZENODO,
+    context="window",
+    sources="bioelx_bench.datasets.wikimed_de:sources",
+    expected_mentions={
+        ("bel", "all"): {"de": 413_913},
+        ("queries", "train"): {"de": 79_904},
+        ("queries", "dev"): {"de": 19_561},
+        ("queries", "test"): {"de": 19_203},
+    },
+    card=CardText(
+        title="WikiMed-DE",
+        licence="other",
+        about=(
+            "WikiMed-DE is a silver standard made of the links of 53,981 German Wikipedia articles, mapped "
+            "to UMLS through Wikidata. `bel` is the part with one CUI a mention, `full` all links; "
+            "`queries` is a later split into mentions without context."
+        ),
+        annotation=(
+            "Automatic: a link's target article gives the Wikidata item, which gives UMLS, MeSH and Disease "
+            "Ontology identifiers (UMLS 2023AA). Only mentions with a CUI are linked; the others are "
+            "counted. Wikidata labels and aliases overlap with the mentions, so figures of systems that use "
+            "them are best read by seen and unseen mention."
+        ),
+        context="A window of 1,000 characters of the article; none in `queries`.",
+        citation="""
+@inproceedings{wang2023wikimedde,
+  title = {WikiMed-DE: Constructing a Silver-Standard Dataset for German Biomedical Entity Linking using Wikipedia and
+  Wikidata}, author = {Wang, Yi and Dima, Corina and Staab, Steffen},
+  booktitle = {Wikidata Workshop at ISWC}, year = {2023}
+}""",
+        attribution="Mention strings: German Wikipedia, CC BY-SA. Identifiers: Wikidata, CC0.",
+        quotable=True,
+    ),
+)
+
+
+def sources(revision: str, split: str, subset: str) -> Sequence[Source]:  # noqa: ARG001
+    """The corpus of articles, which Zenodo gives in a browser, or the query file of a split."""
+    if revision == "queries":
+        size, sha256 = QUERY_FILES[split]
+        name = f"de_wikimed_bel_{split}_query.txt"
+        at = f"wikimed_de/bel_queries/{name}"
+        return [on_github(PERMEDIQ, f"data/{name}", at=at, licence=LICENCE, size=size, sha256=sha256)]
+    stem = f"wikimed_de/{ARTICLE_FILES[revision]}"
+    return [
+        Source(
+            path=f"{stem}.json",
+            alternatives=tuple(f"{stem}{suffix}" for suffix in (".jsonl", ".json.gz", ".jsonl.gz")),
+            url="",
+            page=ZENODO,
+            licence=LICENCE,
+        )
+    ]
 
 
 def load(request: DatasetRequest) -> BaseDataset:
@@ -40,28 +116,25 @@ def load(request: DatasetRequest) -> BaseDataset:
 class Articles(BaseDataset):
     """Reads a corpus of articles; see `bioelx_bench.base.BaseDataset`.
 
-    A mention is linked if upstream gives it a CUI. Counts: `without_cui` (mentions that are not linked and
-    give no row), `several_gold`, `gold_not_cui`, `offset_repaired` (the offsets give another string, and
-    the mention was found within `REACH` characters), `offset_wrong` (it was not: the mention has no
-    position), `documents_without_mention` (articles without a linked mention).
+    A mention is linked if upstream gives it a CUI. Oddities: `offset_repaired` (the offsets give another string, and
+    the mention was found within `REACH` characters), `offset_wrong` (it was not: the mention has no position).
+    Counts: `without_gold` (mentions that are not linked), `documents_without_mention` (articles without a linked
+    mention).
     """
 
     def __init__(self, request: DatasetRequest) -> None:
-        self.source = registry.wikimed_articles(request.revision)
-        self.located = locate(self.source, request, NAME)
-        self.counts: Counter[str] = Counter()
-
-    @cached_property
-    def sources(self) -> dict[str, str]:
-        """The corpus."""
-        return {self.source.path: self.located.sha256}
+        super().__init__()
+        (source,) = sources(request.revision, request.split, request.subset)
+        located = locate(source, request, NAME)
+        self.path = located.path
+        self.sources = {source.path: located.sha256}
 
     def mentions(self) -> Iterator[LabelledMention]:
         """Linked mentions, in the order of the file."""
-        path = self.located.path
-        blocks = blocks_maybe_gzip(path, ARTICLES_LIMIT)
-        for line, article in json_documents(blocks, str(path)):
-            yield from self.article(article, at(path, line))
+        with open_text(self.path) as stream:
+            blocks = iter(lambda: stream.read(TEXT_BLOCK), "")
+            for line, article in json_documents(blocks, str(self.path)):
+                yield from self.article(article, at(self.path, line))
 
     def article(self, article: Any, place: str) -> Iterator[LabelledMention]:
         """The linked mentions of one article."""
@@ -72,13 +145,11 @@ class Articles(BaseDataset):
             surface = value(entry, "mention", str, place)
             gold = listed(entry, "cui", place)
             if not gold:
-                self.counts["without_cui"] += 1
+                self.counts["without_gold"] += 1
                 continue
             linked += 1
-            span = self.position(text, surface, entry, place)
+            span, odd = find_position(text, surface, entry, place)
             context, spans = cut_window(text, (span,) if span else ())
-            self.counts["several_gold"] += len(gold) > 1
-            self.counts["gold_not_cui"] += any(not CUI.fullmatch(concept) for concept in gold)
             yield LabelledMention(
                 id=f"{NAME}/{identifier}/{number:04d}",
                 document=Document(f"{NAME}/{identifier}", context, "de"),
@@ -87,53 +158,47 @@ class Articles(BaseDataset):
                 language="de",
                 gold=gold,
                 semantic_types=listed(entry, "tui", place),
+                oddities=(odd,) if odd else (),
             )
         self.counts["documents_without_mention"] += not linked
 
-    def position(self, text: str, surface: str, entry: Any, place: str) -> Span | None:
-        """The span that slices to the mention, nearest to the given offset."""
-        start = value(entry, "start_index", int, place)
-        end = value(entry, "end_index", int, place)
-        if surface and start >= 0 and text[start:end] == surface:
-            return Span(start, end)
-        low = max(0, start - REACH)
-        near = text[low : max(0, start + REACH + len(surface))]
-        places = [low + at for at in occurrences(near, surface)]
-        if not places:
-            self.counts["offset_wrong"] += 1
-            return None
-        self.counts["offset_repaired"] += 1
-        nearest = min(places, key=lambda found: (abs(found - start), found))
-        return Span(nearest, nearest + len(surface))
+
+def find_position(text: str, surface: str, entry: Any, place: str) -> tuple[Span | None, str]:
+    """The span that slices to the mention, nearest to the given offset, and what was odd."""
+    start = value(entry, "start_index", int, place)
+    end = value(entry, "end_index", int, place)
+    if surface and start >= 0 and text[start:end] == surface:
+        return Span(start, end), ""
+    low = max(0, start - REACH)
+    near = text[low : max(0, start + REACH + len(surface))]
+    places = [low + at for at in occurrences(near, surface)]
+    if not places:
+        return None, "offset_wrong"
+    nearest = min(places, key=lambda found: (abs(found - start), found))
+    return Span(nearest, nearest + len(surface)), "offset_repaired"
 
 
 class Queries(BaseDataset):
     """Reads `CUI||mention` lines without context; see `bioelx_bench.base.BaseDataset`.
 
-    Counts: `several_gold`, `gold_not_cui`, `repeated_query` (an earlier row has this gold and mention).
+    Oddities: `repeated_query` (an earlier row has this gold and mention).
     """
 
     def __init__(self, request: DatasetRequest) -> None:
+        super().__init__()
         self.split = request.split
-        self.source = registry.wikimed_queries(request.split)
-        self.located = locate(self.source, request, NAME)
-        self.counts: Counter[str] = Counter()
-
-    @cached_property
-    def sources(self) -> dict[str, str]:
-        """The file."""
-        return {self.source.path: self.located.sha256}
+        (source,) = sources(request.revision, request.split, request.subset)
+        located = locate(source, request, NAME)
+        self.path = located.path
+        self.sources = {source.path: located.sha256}
 
     def mentions(self) -> Iterator[LabelledMention]:
         """Every row, in the order of the file."""
-        where = str(self.located.path)
+        where = str(self.path)
         seen: set[tuple[str, str]] = set()
-        for number, line in numbered_lines(decode(self.located.path.read_bytes(), where)):
+        for number, line in numbered_lines(decode(self.path.read_bytes(), where)):
             gold, text = split_fields(line, ("CUI", "mention"), at(where, number))
-            concepts = unique(gold.split("|"))
-            self.counts["several_gold"] += len(concepts) > 1
-            self.counts["gold_not_cui"] += any(not CUI.fullmatch(concept) for concept in concepts)
-            self.counts["repeated_query"] += (gold, text) in seen
+            odd = ("repeated_query",) if (gold, text) in seen else ()
             seen.add((gold, text))
             identifier = f"{NAME}/{self.split}/{number - 1:05d}"
             yield LabelledMention(
@@ -142,7 +207,8 @@ class Queries(BaseDataset):
                 spans=(),
                 text=text,
                 language="de",
-                gold=concepts,
+                gold=(gold,),
+                oddities=odd,
             )
 
 

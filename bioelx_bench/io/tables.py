@@ -46,11 +46,13 @@ class TableFile:
         path: The file.
         kind: One of `SUFFIXES`, the last but for a compression's.
         headerless: Columns of a dictionary, whose lines are `id||name` without a header.
+        comment: Lines of a text table that begin so, before its header, are passed over.
     """
 
     path: Path
     kind: str
     headerless: tuple[str, ...] = ("id", "name")
+    comment: str | None = None
 
     @property
     def numbers_lines(self) -> bool:
@@ -62,6 +64,14 @@ class TableFile:
         if self.numbers_lines:
             return at(self.path, number, column)
         return f"{self.path} row {number}" + ("" if column is None else f" (field {column})")
+
+    def is_dictionary(self) -> bool:
+        """Whether the lines are `id||name`, without a header."""
+        if self.kind not in DELIMITERS:
+            return False
+        with open_text(self.path) as stream:
+            first = next((line for line in bounded_lines(stream, self.path) if line.strip()), "")
+        return DICTIONARY in first and DELIMITERS[self.kind] not in first
 
     def rows(self) -> Iterator[Row]:
         """All rows in order, cells of text tables as text, others with the types that the file gives them.
@@ -75,11 +85,15 @@ class TableFile:
             return parquet_rows(self.path)
         if self.kind in JSON_SUFFIXES:
             return json_rows(self.path)
-        return text_rows(self.path, DELIMITERS[self.kind], self.headerless)
+        return text_rows(self)
 
 
 def open_table(
-    path: Path, *, where: str | None = None, headerless: Sequence[str] = ("id", "name")
+    path: Path,
+    *,
+    where: str | None = None,
+    headerless: Sequence[str] = ("id", "name"),
+    comment: str | None = None,
 ) -> TableFile:
     """A table by its file name; nothing is read yet.
 
@@ -87,6 +101,7 @@ def open_table(
         path: The file: one of `SUFFIXES`, text also compressed (`.gz`, `.bz2`, `.xz`).
         where: The option that gave the path, for errors.
         headerless: Columns of a dictionary without a header.
+        comment: What lines begin with that come before the header and are no part of the table.
 
     Raises:
         MissingError: There is no such file.
@@ -101,7 +116,7 @@ def open_table(
             where=where or path,
             hint=f"name it one of {', '.join(SUFFIXES)}; text also with {', '.join(COMPRESSIONS)}",
         )
-    return TableFile(path, kind, tuple(headerless))
+    return TableFile(path, kind, tuple(headerless), comment)
 
 
 def kind_of(path: Path) -> str:
@@ -112,26 +127,31 @@ def kind_of(path: Path) -> str:
     return suffixes[-1] if suffixes else ""
 
 
-def text_rows(path: Path, delimiter: str, headerless: Sequence[str]) -> Iterator[Row]:
+def text_rows(table: TableFile) -> Iterator[Row]:
     """Rows of a CSV (RFC 4180), TSV or dictionary file."""
     csv.field_size_limit(sys.maxsize)  # a cell may hold a whole document
+    path, delimiter = table.path, DELIMITERS[table.kind]
     with open_text(path) as stream:
         lines = bounded_lines(stream, path)
-        head = []
-        for line in lines:
-            head.append(line)
-            if line.strip():
+        skipped = 0
+        for first in lines:
+            if first.strip() and not (table.comment and first.startswith(table.comment)):
                 break
+            skipped += 1
         else:
             raise DataError(
-                "the table is empty", where=at(path, 1), why="its first line must name the columns"
+                "the table is empty",
+                where=at(path, 1),
+                why="its first line must name the columns",
+                hint="get the file again, or write it again",
             )
-        lines = chain(head, lines)
-        if DICTIONARY in head[-1] and delimiter not in head[-1]:
-            yield from dictionary_rows(lines, path, headerless)
+        lines = chain([first], lines)
+        if DICTIONARY in first and delimiter not in first:
+            rows = dictionary_rows(lines, path, table.headerless)
         else:
             cells = tsv_cells(lines) if delimiter == "\t" else csv_cells(lines, path, delimiter)
-            yield from with_columns(cells, path)
+            rows = with_columns(cells, path)
+        yield from ((number + skipped, row) for number, row in rows)
 
 
 def bounded_lines(stream: TextIO, path: Path) -> Iterator[str]:

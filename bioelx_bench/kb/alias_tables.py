@@ -19,7 +19,8 @@ from bioelx_bench.errors import DataError, MissingError, UsageError
 from bioelx_bench.files import hash_file
 from bioelx_bench.kb import schemas
 from bioelx_bench.kb.build import add_names
-from bioelx_bench.kb.store import KnowledgeBase, SourceFile
+from bioelx_bench.kb.manifest import SourceFile
+from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.kb.table import read_table
 from bioelx_bench.options import did_you_mean
 from bioelx_bench.progress import Progress

@@ -21,11 +21,14 @@ from filelock import FileLock, Timeout
 
 from bioelx_bench.errors import UsageError
 from bioelx_bench.files import explain_os_errors, sync_folder, write_text
+from bioelx_bench.integrity import seal
 from bioelx_bench.kb import schemas
+from bioelx_bench.kb.manifest import KbManifest, SourceFile
 from bioelx_bench.kb.staging import Staging
-from bioelx_bench.kb.store import KbManifest, KnowledgeBase, SourceFile
+from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.kb.writer import write_layout
 from bioelx_bench.progress import Progress
+from bioelx_bench.schemes import UMLS, IdScheme
 
 DEFAULT_MEMORY: Final = "1500MB"
 
@@ -38,6 +41,7 @@ class Rows:
 
     Attributes:
         names: Names of concepts; a concept without one is not in the knowledge base.
+        id_scheme: What the concept ids are of.
         definitions: Definitions.
         semantic_types: Semantic types.
         retired: Retired concepts with their successors.
@@ -47,6 +51,7 @@ class Rows:
     """
 
     names: Iterable[pa.RecordBatch]
+    id_scheme: IdScheme = UMLS
     definitions: Iterable[pa.RecordBatch] = ()
     semantic_types: Iterable[pa.RecordBatch] = ()
     retired: Iterable[pa.RecordBatch] = ()
@@ -92,6 +97,7 @@ def build_knowledge_base(
         fill(target, partial / "staging", name, given, files, filters, software, progress, memory)
         if folder.is_dir():
             folder.rmdir()
+        seal(target)
         target.replace(folder)
         sync_folder(folder.parent)
     return KnowledgeBase.open(folder)
@@ -146,7 +152,7 @@ def fill(
     with explain_os_errors(target):
         staging_folder.mkdir()
         try:
-            with Staging(staging_folder, memory) as staging:
+            with Staging(staging_folder, memory, scheme=rows.id_scheme) as staging:
                 with bars.task(f"Reading {name}", unit="names") as task:
                     staging.add("semantic_types", rows.semantic_types)
                     staging.add("names", advancing(rows.names, task.advance))
@@ -160,6 +166,7 @@ def fill(
             shutil.rmtree(staging_folder, ignore_errors=True)
         manifest = KbManifest(
             name=name,
+            id_scheme=rows.id_scheme.name,
             sha256=written.sha256,
             concepts=written.concepts,
             names=written.names,
@@ -299,6 +306,7 @@ def added_rows(kb: KnowledgeBase, names: Iterable[pa.RecordBatch], *, only_known
     """What a knowledge base is made of, and more names; `only_known` as for `add_names`."""
     counts: dict[str, int] = {"added:rows": 0, "added:dropped_unknown_concept": 0}
     return Rows(
+        id_scheme=kb.scheme,
         names=chain(names_of(kb), added_names(kb, names, only_known, counts)),
         definitions=definitions_of(kb),
         semantic_types=semantic_types_of(kb),

@@ -8,7 +8,9 @@ from pathlib import Path
 from bioelx_bench.base import Environment, KnowledgeBaseBuilder
 from bioelx_bench.cache import Cache, default_cache_folder
 from bioelx_bench.errors import DataError, MissingError, UsageError
-from bioelx_bench.kb.store import FORMAT, KnowledgeBase
+from bioelx_bench.integrity import SEAL
+from bioelx_bench.kb.manifest import FORMAT
+from bioelx_bench.kb.store import KnowledgeBase, damaged
 from bioelx_bench.options import did_you_mean, load_object
 from bioelx_bench.plugins import CORE, Plugins, RegisteredSpec, load_plugins
 
@@ -33,6 +35,8 @@ def open_knowledge_base(name_or_folder: str | Path, environment: Environment | N
         return open_declared(found, environment)
     folder = Path(name_or_folder).expanduser()
     if folder.is_dir():
+        if (folder / SEAL).is_file() and (why := environment.cache.damage(folder)) is not None:
+            raise damaged(folder, why)
         return KnowledgeBase.open(folder)
     if looks_like_path(text):
         raise MissingError(

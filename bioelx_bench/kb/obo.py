@@ -1,36 +1,34 @@
-"""Names and definitions from ontologies with UMLS cross-references, in OBO or OBO-graph JSON."""
+"""Names and definitions from ontologies, under their terms' own ids or under those that they cross-refer to."""
 
 from __future__ import annotations
 
-import io
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 
-from bioelx_bench.errors import DataError, UsageError, at
+from bioelx_bench.errors import DataError, UsageError
+from bioelx_bench.io.obo import OboTerm, read_obo
 from bioelx_bench.kb import schemas
 from bioelx_bench.kb.build import Rows, build_knowledge_base
+from bioelx_bench.kb.sources import describe_file
 from bioelx_bench.kb.store import KnowledgeBase
-from bioelx_bench.kb.text import decode, describe_file, open_bytes
 from bioelx_bench.options import did_you_mean
-from bioelx_bench.plugins import installed_version
 from bioelx_bench.progress import Progress
+from bioelx_bench.schemes import SCHEMES, UMLS, IdScheme, find_scheme
 
-UMLS_PREFIXES: Final = frozenset({"UMLS", "UMLS_CUI"})
+NATIVE: Final = "native"
 SCOPES: Final = ("exact", "broad", "narrow", "related")
-FIX: Final = "fix the file or get it again"
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """What is taken from one term of an ontology."""
+    """A term with the ids of the concepts it stands for."""
 
-    cuis: tuple[str, ...]
+    ids: tuple[str, ...]
     name: str
     synonyms: tuple[str, ...]
     definition: str | None
@@ -38,12 +36,14 @@ class Term:
 
 @dataclass(slots=True)
 class Ontology:
-    """The terms of one file that have a CUI, and counts of what was left out."""
+    """The terms of one file that have an id of the scheme, and counts of what was left out."""
 
     source: str
     release: str | None
+    scheme: IdScheme
     terms: list[Term] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    skipped: list[str] = field(default_factory=list)
 
 
 def build_from_obo(
@@ -51,6 +51,7 @@ def build_from_obo(
     name: str,
     folder: Path,
     *,
+    ids: str = UMLS.name,
     language: str = "en",
     scopes: Sequence[str] = ("exact",),
     source: str | None = None,
@@ -60,9 +61,11 @@ def build_from_obo(
     """Build a knowledge base from ontology files.
 
     Args:
-        files: OBO (`.obo`) or OBO-graph JSON (`.json`) files, either also `.gz` or `.xz`.
+        files: OBO (`.obo`) or OBO-graph JSON (`.json`) files, also compressed.
         name: The knowledge base's name.
         folder: The output.
+        ids: `native` for the terms' own ids, or the scheme whose cross-references (`xref`, `skos:exactMatch`, page
+            addresses) become the concepts, such as `umls`.
         language: Language of the names.
         scopes: Scopes of synonyms that count as names, of `SCOPES`.
         source: Source of the names; by default each file's ontology, in capitals.
@@ -70,25 +73,32 @@ def build_from_obo(
         progress: Shows progress.
 
     Raises:
-        UsageError: A scope or the language is not one.
+        UsageError: A scope, the scheme or the language is not one.
         MissingError: A file is not there.
-        DataError: A file is not an ontology (says file and line), or has no UMLS cross-reference.
+        DataError: A file is not an ontology (says file and line), or no term has an id of the scheme.
         BenchError: The disk is full, or the output exists.
     """
     if unknown := [s for s in scopes if s not in SCOPES]:
         raise UsageError(
             f"unknown scope {unknown[0]!r}{did_you_mean(unknown[0], SCOPES)}", where=f"--scopes {unknown[0]}"
         )
-    if why := schemas.explain("language", language):
+    if why := schemas.validation_error("language", language):
         raise UsageError(f"{language!r} is not a language", where="--language", why=why)
+    if ids != NATIVE:
+        find_scheme(ids)
     described = [describe_file(f, licence=licence) for f in files]
 
     def make() -> Rows:
-        ontologies = [read_ontology(f, scopes, source) for f in files]
+        ontologies = [read_ontology(f, scopes, source, ids=ids) for f in files]
+        require_terms(ontologies, files)
         counts: Counter[str] = Counter()
         for ontology in ontologies:
             counts.update({f"{ontology.source}:{k}": v for k, v in ontology.counts.items()})
+            # A count carries the place, so that the manifest names the lines that were passed over.
+            counts.update({f"{ontology.source}:skipped:{place}": 1 for place in ontology.skipped})
+        schemes = {o.scheme for o in ontologies}
         return Rows(
+            id_scheme=schemes.pop() if len(schemes) == 1 else SCHEMES["any"],
             names=(batch for o in ontologies for batch in name_rows(o, language)),
             definitions=(batch for o in ontologies for batch in definition_rows(o)),
             counts=counts,
@@ -99,147 +109,135 @@ def build_from_obo(
         name,
         make,
         files=described,
-        filters={"builder": "obo", "language": language, "scopes": sorted(scopes), "source": source},
-        software={"fastobo": installed_version("fastobo")},
+        filters={
+            "builder": "obo",
+            "ids": ids,
+            "language": language,
+            "scopes": sorted(scopes),
+            "source": source,
+        },
         progress=progress,
     )
 
 
-def read_ontology(file: Path, scopes: Iterable[str], source: str | None = None) -> Ontology:
-    """Read a file's terms; obsolete terms and those without a CUI are counted and left out.
+def require_terms(ontologies: Sequence[Ontology], files: Sequence[Path]) -> None:
+    """Refuse ontologies of which no term has an id of the scheme.
+
+    Raises:
+        DataError: Says how many terms there are and what they lack.
+    """
+    if any(ontology.terms for ontology in ontologies):
+        return
+    terms = sum(ontology.counts["terms"] for ontology in ontologies)
+    scheme = ontologies[0].scheme
+    written = ", ".join(f"{prefix.upper()}:" for prefix in scheme.prefixes) or scheme.pattern
+    why = ", ".join(f"{k}: {n:,}" for o in ontologies for k, n in sorted(o.counts.items()) if n)
+    raise DataError(
+        f"{terms:,} term{'s' * (terms != 1)}, none with a cross-reference to {scheme.name} ({written})",
+        where=", ".join(map(str, files)),
+        why=why,
+        hint="bioelx-bench kb build obo FILE --ids native takes the terms' own ids",
+    )
+
+
+def read_ontology(
+    file: Path, scopes: Iterable[str], source: str | None = None, *, ids: str = UMLS.name
+) -> Ontology:
+    """Read a file's terms; obsolete terms and those without an id are counted and left out.
 
     Args:
         file: See `build_from_obo`.
         scopes: Scopes of synonyms to take.
         source: Its name as a source; by default the ontology's own, in capitals.
+        ids: See `build_from_obo`.
 
     Raises:
-        DataError: It cannot be parsed; says where.
+        DataError: It is not an ontology; says where.
     """
     wanted = {s.upper() for s in scopes}
-    header, frames = load(file)
-    name, release = describe(header, file)
-    ontology = Ontology(source or name, release)
-    for frame in frames:
-        add_term(ontology, frame, wanted)
+    document = read_obo(file)
+    scheme = native_scheme(document.terms) if ids == NATIVE else find_scheme(ids)
+    ontology = Ontology(source or source_name(document.name, file), document.release, scheme)
+    ontology.counts.update({f"skipped:{kind}": n for kind, n in document.skipped.items() if n})
+    ontology.skipped = [place.replace(str(file), file.name) for place in document.places]
+    for term in document.terms:
+        add_term(ontology, term, wanted, native=ids == NATIVE)
     return ontology
 
 
-def load(file: Path) -> tuple[Iterable[Any], Iterator[Any]]:
-    """Header clauses and term frames of a file.
-
-    Raises:
-        DataError: It cannot be parsed.
-    """
-    import fastobo
-
-    with open_bytes(file) as stream:
-        data = stream.read()
-    if not data.strip():
-        raise DataError("the ontology is empty", where=at(file, 1), hint=FIX)
-    check_utf8(data, file)
-    try:
-        if data.lstrip()[:1] in (b"{", b"["):
-            documents = [fastobo.load_graph(io.BytesIO(graph)) for graph in split_graphs(data, file)]
-        else:
-            documents = [fastobo.load(io.BytesIO(data))]
-    except SyntaxError as error:
-        raise DataError(
-            "the ontology is not in OBO format", where=at(file, error.lineno), why=error.msg, hint=FIX
-        ) from error
-    except (ValueError, OSError, TypeError) as error:
-        raise DataError("the ontology cannot be read", where=file, why=str(error), hint=FIX) from error
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":
-            raise
-        raise DataError("the ontology cannot be read", where=file, why=str(error), hint=FIX) from error
-    frames = (f for d in documents for f in d if isinstance(f, fastobo.term.TermFrame))
-    return documents[0].header, frames
+def native_scheme(terms: Sequence[OboTerm]) -> IdScheme:
+    """The known scheme of most terms' own ids, else the opaque one."""
+    votes = Counter(
+        scheme.name
+        for term in terms
+        for scheme in SCHEMES.values()
+        if not scheme.opaque
+        and term.id.partition(":")[0].lower() in scheme.prefixes
+        and scheme.canonical(term.id)
+    )
+    [(best, number)] = votes.most_common(1) or [("any", 0)]
+    return SCHEMES[best if number * 2 > len(terms) else "any"]
 
 
-def check_utf8(data: bytes, file: Path) -> None:
-    """Raise with the line at which `data` is not UTF-8."""
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        for number, line in enumerate(data.split(b"\n"), 1):
-            decode(line, file, number)
-        raise
-
-
-def split_graphs(data: bytes, file: Path) -> list[bytes]:
-    """The graphs of an OBO-graph document, each as a document of its own.
-
-    Raises:
-        DataError: It is not JSON, or has no graphs.
-    """
-    try:
-        document = json.loads(data)
-    except ValueError as error:
-        line = getattr(error, "lineno", None)
-        raise DataError("the ontology is not JSON", where=at(file, line), why=str(error), hint=FIX) from error
-    graphs = document.get("graphs") if isinstance(document, dict) else None
-    if not isinstance(graphs, list) or not graphs or not all(isinstance(g, dict) for g in graphs):
-        raise DataError(
-            "the JSON is not an OBO graph", where=at(file, 1), why="it has no list 'graphs'", hint=FIX
-        )
-    return [json.dumps({"graphs": [graph]}).encode() for graph in graphs]
-
-
-def describe(header: Iterable[Any], file: Path) -> tuple[str, str | None]:
-    """The ontology's name as a source, and its release."""
+def source_name(name: str | None, file: Path) -> str:
+    """The ontology's name as a source, in capitals."""
     stem = file.name.split(".")[0]
-    name, release = stem, None
-    for clause in header:
-        if clause.raw_tag() == "ontology":
-            name = str(clause.raw_value()).rsplit("/", 1)[-1].removesuffix(".obo").removesuffix(".owl")
-        elif clause.raw_tag() == "data-version":
-            release = str(clause.raw_value())
-    return (name if schemas.explain("source", name) is None else stem).upper(), release
+    short = (name or stem).rsplit("/", 1)[-1].removesuffix(".obo").removesuffix(".owl").removesuffix(".json")
+    return (short if schemas.validation_error("source", short) is None else stem).upper()
 
 
-def add_term(ontology: Ontology, frame: Any, scopes: set[str]) -> None:
+def add_term(ontology: Ontology, term: OboTerm, scopes: set[str], *, native: bool) -> None:
     """Take one term, or count why it is left out."""
-    name: str | None = None
-    definition: str | None = None
-    cuis: dict[str, None] = {}
-    synonyms: dict[str, None] = {}
     ontology.counts["terms"] += 1
-    for clause in frame:
-        tag = clause.raw_tag()
-        if tag == "is_obsolete" and clause.obsolete:
-            ontology.counts["dropped:obsolete_term"] += 1
-            return
-        if tag == "name":
-            name = one_line(clause.name)
-        elif tag == "def":
-            definition = one_line(clause.definition)
-        elif tag == "synonym":
-            if clause.synonym.scope in scopes:
-                synonyms[one_line(clause.synonym.desc)] = None
-        elif tag == "xref":
-            add_cui(ontology, clause.xref.id, cuis)
-    if not cuis:
-        ontology.counts["dropped:term_without_cui"] += 1
-    elif name is None or not name:
+    if term.obsolete:
+        ontology.counts["dropped:obsolete_term"] += 1
+        return
+    ids = native_ids(ontology, term) if native else cross_references(ontology, term)
+    name = clean_name(term.name)
+    if not ids:
+        ontology.counts[
+            "dropped:term_without_cui" if ontology.scheme is UMLS else "dropped:term_without_id"
+        ] += 1
+    elif not name or schemas.validation_error("name", name):
         ontology.counts["dropped:term_without_name"] += 1
     else:
-        kept = tuple(s for s in synonyms if s and s != name)
-        ontology.terms.append(Term(tuple(cuis), name, kept, definition or None))
+        texts = dict.fromkeys(clean_name(text) for text, scope in term.synonyms if scope in scopes)
+        usable = [t for t in texts if t and t != name and not schemas.validation_error("name", t)]
+        definition = clean_name(term.definition) if term.definition else None
+        ontology.terms.append(Term(ids, name, tuple(usable), definition or None))
 
 
-def add_cui(ontology: Ontology, identifier: Any, cuis: dict[str, None]) -> None:
-    """Take a cross-reference if it is a CUI."""
-    if getattr(identifier, "prefix", None) not in UMLS_PREFIXES:
-        return
-    cui = str(identifier.local)
-    if schemas.explain("cui", cui) is None:
-        cuis[cui] = None
-    else:
-        ontology.counts["dropped:xref_not_a_cui"] += 1
+def native_ids(ontology: Ontology, term: OboTerm) -> tuple[str, ...]:
+    """The term's own id, if it is of the ontology's scheme (terms of others are imported and not its own)."""
+    own = ontology.scheme.canonical(term.id)
+    if own is None:
+        ontology.counts["dropped:term_of_another_ontology"] += 1
+        return ()
+    return (own,)
 
 
-def one_line(text: str) -> str:
+def cross_references(ontology: Ontology, term: OboTerm) -> tuple[str, ...]:
+    """The ids of the scheme that a term refers to."""
+    found: dict[str, None] = {}
+    for xref in term.xrefs:
+        prefix, colon, _ = xref.partition(":")
+        named = colon == ":" and prefix.lower() in ontology.scheme.prefixes
+        address = prefix.lower() in ("http", "https") and any(
+            p in xref.lower() for p in ontology.scheme.prefixes
+        )
+        if not (named or address):
+            continue
+        identifier = ontology.scheme.canonical(xref)
+        if identifier is not None:
+            found[identifier] = None
+        elif ontology.scheme is UMLS:
+            ontology.counts["dropped:xref_not_a_cui"] += 1
+        else:
+            ontology.counts["dropped:xref_not_an_id"] += 1
+    return tuple(found)
+
+
+def clean_name(text: str) -> str:
     """Text with each run of white space as one space."""
     return " ".join(text.split())
 
@@ -247,23 +245,23 @@ def one_line(text: str) -> str:
 def name_rows(ontology: Ontology, language: str) -> Iterator[pa.RecordBatch]:
     """The terms' names as rows; a term's label is preferred."""
     rows = [
-        (cui, text, text == term.name)
+        (identifier, text, text == term.name)
         for term in ontology.terms
-        for cui in term.cuis
+        for identifier in term.ids
         for text in (term.name, *term.synonyms)
     ]
     if rows:
-        cuis, texts, preferred = zip(*rows, strict=True)
+        ids, texts, preferred = zip(*rows, strict=True)
         languages, sources = [language] * len(rows), [ontology.source] * len(rows)
         yield pa.record_batch(
-            [pa.array(column) for column in (cuis, languages, texts, sources, preferred)],
+            [pa.array(column) for column in (ids, languages, texts, sources, preferred)],
             schema=schemas.NAMES,
         )
 
 
 def definition_rows(ontology: Ontology) -> Iterator[pa.RecordBatch]:
     """The terms' definitions as rows."""
-    rows = [(cui, t.definition, ontology.source) for t in ontology.terms if t.definition for cui in t.cuis]
+    rows = [(i, t.definition, ontology.source) for t in ontology.terms if t.definition for i in t.ids]
     if rows:
         columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
         yield pa.record_batch(columns, schema=schemas.DEFINITIONS)

@@ -21,14 +21,17 @@ import pyarrow.compute as pc
 from bioelx_bench.base import Environment
 from bioelx_bench.errors import DataError, MissingError
 from bioelx_bench.files import hash_file
+from bioelx_bench.io.archives import open_bytes
 from bioelx_bench.kb import schemas
 from bioelx_bench.kb.build import Rows, fill_folder
+from bioelx_bench.kb.manifest import SourceFile
 from bioelx_bench.kb.obo import definition_rows, name_rows, read_ontology
-from bioelx_bench.kb.open_table import DEFINITIONS_FILE, NAMES_FILE, SOURCES_FILE
-from bioelx_bench.kb.store import SourceFile
 from bioelx_bench.kb.table import read_table
-from bioelx_bench.kb.text import open_bytes
 from bioelx_bench.plugins import installed_version
+
+NAMES_FILE: Final = "names.tsv.xz"
+DEFINITIONS_FILE: Final = "definitions.tsv.xz"
+SOURCES_FILE: Final = "sources.json"
 
 NAME: Final = "open"
 DOID_NAME: Final = "open-doid"
@@ -85,7 +88,7 @@ def build_open(folder: Path, environment: Environment) -> None:
             rows,
             files=[*(SourceFile(**f) for f in described["files"]), hpo_described],
             filters={"builder": NAME, "hpo_synonyms": list(HPO_SCOPES)},
-            software={PACKAGE: installed_version(PACKAGE), "fastobo": installed_version("fastobo")},
+            software={PACKAGE: installed_version(PACKAGE)},
             progress=environment.progress,
         )
 

@@ -1,4 +1,7 @@
-"""Columns of the rows that every builder feeds to `bioelx_bench.kb.build`, and what their values must be."""
+"""Columns of the rows that every builder feeds to `bioelx_bench.kb.build`, and what their values must be.
+
+The column `cui` holds the concept id, of whatever scheme the rows declare.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import re
 from typing import Final
 
 import pyarrow as pa
+
+from bioelx_bench.schemes import UMLS, IdScheme
 
 NAMES: Final = pa.schema(
     [
@@ -56,7 +61,11 @@ RULES: Final = {
 """For each column, its pattern and the sentence that explains it."""
 
 
-def explain(column: str, value: str) -> str | None:
-    """Why `value` cannot stand in `column`, or None if it can."""
+def validation_error(column: str, value: str, scheme: IdScheme = UMLS) -> str | None:
+    """Why `value` cannot stand in `column`, or None if it can; concept ids must be of the scheme."""
+    if column == "cui" and scheme is not UMLS:
+        return (
+            None if scheme.matches(value) else f"an id of the scheme {scheme.name} matches {scheme.pattern}"
+        )
     pattern, sentence = RULES[column]
     return None if pattern.fullmatch(value) else sentence

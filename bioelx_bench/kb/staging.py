@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from bioelx_bench.errors import BenchError, DataError
 from bioelx_bench.kb import schemas
+from bioelx_bench.schemes import UMLS, IdScheme
 
 INSERT_ROWS: Final = 1 << 18
 """Rows that are gathered before they are handed to DuckDB."""
@@ -38,10 +39,14 @@ class Staging:
         folder: Where DuckDB spills; it must exist.
         memory: DuckDB's memory limit, such as `2GB`.
         threads: Threads DuckDB may use; by default one for each core.
+        scheme: What the concept ids are of.
     """
 
-    def __init__(self, folder: Path, memory: str = "2GB", threads: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, memory: str = "2GB", threads: int | None = None, scheme: IdScheme = UMLS
+    ) -> None:
         self.folder = folder
+        self.scheme = scheme
         settings: dict[str, Any] = {
             "memory_limit": memory,
             "temp_directory": str(folder),
@@ -73,7 +78,7 @@ class Staging:
         """
         schema, total = TABLES[table], 0
         for block in gather(batches, schema):
-            check(block, total)
+            check(block, total, self.scheme)
             with explain_engine_errors(self.folder):
                 self.connection.register("block", block)
                 columns = ", ".join(schema.names)
@@ -127,7 +132,7 @@ def gather(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.
         yield pa.Table.from_batches(waiting, schema)
 
 
-def check(block: pa.Table, first_row: int) -> None:
+def check(block: pa.Table, first_row: int, scheme: IdScheme) -> None:
     """Refuse values that break the rules.
 
     Raises:
@@ -136,24 +141,27 @@ def check(block: pa.Table, first_row: int) -> None:
     for column in block.column_names:
         if column not in schemas.RULES:
             continue
-        at = first_violation(block.column(column), column)
+        at = first_violation(block.column(column), column, scheme)
         if at is not None:
             value = block.column(column)[at].as_py()
             raise DataError(
                 f"{column} {value!r} cannot be in a knowledge base",
                 where=f"row {first_row + at + 1} of the rows given to the builder",
-                why=schemas.RULES[column][1],
+                why=schemas.validation_error(column, value or "", scheme),
             )
 
 
-def first_violation(values: Any, column: str) -> int | None:
+def first_violation(values: Any, column: str, scheme: IdScheme = UMLS) -> int | None:
     """Index of the first value that breaks the column's rule, or None."""
     if values.null_count:
         return int(pc.index(pc.is_null(values), True).as_py())
     if column in {"language", "source", "tui"}:
         distinct = pc.unique(values)
-        bad = [v for v in distinct.to_pylist() if schemas.explain(column, v) is not None]
+        bad = [v for v in distinct.to_pylist() if schemas.validation_error(column, v) is not None]
         return min((int(pc.index(values, v).as_py()) for v in bad), default=None)
+    if column == "cui" and scheme is not UMLS:
+        # A user's pattern is Python's, which is not always one of Arrow's.
+        return next((i for i, value in enumerate(values.to_pylist()) if not scheme.matches(value)), None)
     fine = pc.match_substring_regex(values, schemas.RULES[column][0].pattern)
     if pc.all(fine).as_py() is not False:
         return None

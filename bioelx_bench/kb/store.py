@@ -10,10 +10,12 @@ A folder holds:
   `BATCH_ROWS` rows;
 - `name_offsets.npy`: int64, shape (concepts + 1,): rows of concept `i` are `[offsets[i], offsets[i + 1])`;
 - `name_concepts.npy`: int32, shape (names,): concept row of each name row;
-- `concept_numbers.npy`: int32, shape (concepts,): the digits of each concept's CUI, ascending;
+- `concept_numbers.npy`, only where the ids are CUIs: int32, shape (concepts,): their digits, ascending;
 - `definitions.arrow`: columns `concept` (int32 row, sorted), `text`, `source`;
 - `retired.arrow`, only where a release's history was read: columns `cui` (sorted), `successor` (empty where a
-  concept was retired without one).
+  concept was retired without one);
+- `crosswalk.arrow`, only where one was added: columns `scheme`, `id` (sorted together), `concept_id`;
+- `seal.json`: sizes and hashes of these files (see `bioelx_bench.integrity`).
 
 Language and source codes index the lists in the manifest. A source code stands for all sources that give the
 name: `MONDO`, or `DOID|MONDO` where two do.
@@ -21,6 +23,7 @@ name: `MONDO`, or `DOID|MONDO` where two do.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -29,67 +32,35 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, ValidationError
+import pyarrow.compute as pc
+from pydantic import ValidationError
 
 from bioelx_bench.errors import DataError, MissingError
+from bioelx_bench.kb.crosswalk import Crosswalk
+from bioelx_bench.kb.manifest import FORMAT, KbManifest
 from bioelx_bench.records import Concept, Name
+from bioelx_bench.schemes import ANY, UMLS, IdScheme, find_scheme
 
 BATCH_ROWS: Final = 1 << 16
-FORMAT: Final = 2
 FILES: Final = (
     "concepts.arrow",
     "names.arrow",
     "name_offsets.npy",
     "name_concepts.npy",
-    "concept_numbers.npy",
     "definitions.arrow",
 )
-
-
-class SourceFile(BaseModel):
-    """A file a knowledge base was made from."""
-
-    model_config = ConfigDict(frozen=True)
-
-    path: str
-    sha256: str
-    release: str | None = None
-    licence: str | None = None
-
-
-class KbManifest(BaseModel):
-    """What a knowledge base holds and where it comes from.
-
-    Attributes:
-        sha256: Hash of the content (concepts, names, definitions, types), whatever the layout of files.
-        counts: Names by `language:<code>` and `source:<name>`, and whatever the builder dropped or merged.
-        filters: The options it was built with.
-        definition_order: Sources whose definitions come first within a concept, best first.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    format: int = FORMAT
-    name: str
-    sha256: str
-    concepts: int
-    names: int
-    definitions: int
-    languages: list[str]
-    sources: list[str]
-    files: list[SourceFile]
-    filters: dict[str, Any]
-    definition_order: list[str] = []
-    counts: dict[str, int]
-    software: dict[str, str]
+NUMBERS: Final = "concept_numbers.npy"
+SCAN_FROM: Final = 4096
+"""So many ids at once are found faster by a hash table over all concepts than by a binary search for each."""
 
 
 class KnowledgeBase:
     """A knowledge base folder, opened with `KnowledgeBase.open`."""
 
-    def __init__(self, folder: Path, manifest: KbManifest) -> None:
+    def __init__(self, folder: Path, manifest: KbManifest, scheme: IdScheme) -> None:
         self.folder = folder
         self.manifest = manifest
+        self.scheme = scheme
 
     @classmethod
     def open(cls, folder: Path) -> KnowledgeBase:
@@ -111,31 +82,28 @@ class KnowledgeBase:
         try:
             manifest = KbManifest.model_validate_json(text)
         except ValidationError as error:
-            raise DataError(
-                "the knowledge base's manifest cannot be read",
-                where=path,
-                why=str(error),
-                hint="build it again",
-            ) from error
+            raise damaged(folder, f"its manifest cannot be read: {error}") from error
         if manifest.format != FORMAT:
             raise DataError(
                 f"the knowledge base has format {manifest.format}, this version reads {FORMAT}",
                 where=path,
                 hint="build it again",
             )
-        if missing := [file for file in FILES if not (folder / file).is_file()]:
-            raise DataError(
-                "the knowledge base is damaged",
-                where=folder,
-                why=f"{', '.join(missing)} is missing",
-                hint="build it again",
-            )
-        return cls(folder, manifest)
+        scheme = find_scheme(manifest.id_scheme, str(path))
+        needed = [*FILES, NUMBERS] if scheme is UMLS else FILES
+        if missing := [file for file in needed if not (folder / file).is_file()]:
+            raise damaged(folder, f"{', '.join(missing)} is missing", manifest)
+        return cls(folder, manifest, scheme)
 
     @property
     def name(self) -> str:
         """The name it was built under."""
         return self.manifest.name
+
+    @property
+    def id_scheme(self) -> str:
+        """Scheme of the concept ids: a name of `bioelx_bench.schemes.SCHEMES`, or the pattern they match."""
+        return self.scheme.name
 
     @property
     def sha256(self) -> str:
@@ -198,16 +166,40 @@ class KnowledgeBase:
 
     def concept_id(self, row: int) -> str:
         """The id of a concept row."""
-        return f"C{self.concept_numbers[row]:07d}"
+        if self.scheme is UMLS:
+            return f"C{self.concept_numbers[row]:07d}"
+        batch, offset = divmod(int(row), BATCH_ROWS)
+        return str(self._id_chunks[batch][offset])
 
     def concept_row(self, concept_id: str) -> int | None:
         """The row of a concept, or None; a binary search in the mapped file."""
-        digits = concept_id[1:]
-        if len(digits) != 7 or concept_id[0] != "C" or not (digits.isascii() and digits.isdigit()):
+        if self.scheme is UMLS:
+            digits = concept_id[1:]
+            if len(digits) != 7 or concept_id[0] != "C" or not (digits.isascii() and digits.isdigit()):
+                return None
+            number = np.int32(int(digits))
+            row = int(np.searchsorted(self.concept_numbers, number))
+            return row if row < len(self) and self.concept_numbers[row] == number else None
+        try:
+            row = bisect_left(
+                range(len(self)), concept_id.encode(), key=lambda at: self.concept_id(at).encode()
+            )
+        except UnicodeEncodeError:
             return None
-        number = np.int32(int(digits))
-        row = int(np.searchsorted(self.concept_numbers, number))
-        return row if row < len(self) and self.concept_numbers[row] == number else None
+        return row if row < len(self) and self.concept_id(row) == concept_id else None
+
+    def concept_rows(self, concept_ids: Sequence[str]) -> npt.NDArray[np.int32]:
+        """The rows of many concepts, shape (ids,); -1 for ids that the knowledge base does not have."""
+        if len(concept_ids) < SCAN_FROM:
+            found = (self.concept_row(concept_id) for concept_id in concept_ids)
+            return np.fromiter((-1 if row is None else row for row in found), np.int32, len(concept_ids))
+        known = self.concepts.column("id").combine_chunks()
+        rows = pc.fill_null(pc.index_in(pa.array(concept_ids, pa.string()), value_set=known), -1)
+        return np.asarray(rows.to_numpy(zero_copy_only=False), np.int32)
+
+    @cached_property
+    def _id_chunks(self) -> list[pa.Array]:
+        return list(self.concepts.column("id").chunks)
 
     def __contains__(self, concept_id: object) -> bool:
         return isinstance(concept_id, str) and self.concept_row(concept_id) is not None
@@ -274,13 +266,31 @@ class KnowledgeBase:
         views = [np.frombuffer(c.buffers()[1], np.int32, len(c), c.offset * 4) for c in chunks]
         return np.concatenate(views) if views else np.empty(0, np.int32)
 
-    def map_retired(self, concept_id: str) -> tuple[str, ...]:
-        """What a concept id of an older release stands for in this knowledge base.
+    def resolve_gold(self, identifier: str, scheme: str | None = None) -> tuple[str, ...]:
+        """What an id stands for in this knowledge base.
+
+        Args:
+            identifier: An id in canonical form.
+            scheme: Its scheme; by default, and for `any`, the knowledge base's own.
 
         Returns:
-            The id itself where the knowledge base has it; else those of its successors (through several
-            releases) that it has, sorted; empty where there is none.
+            For an id of the own scheme: itself where the knowledge base has it, else those of its successors
+            (through several releases) that it has. For one of another scheme: the concepts that the crosswalk maps
+            it to. Sorted; empty where there is none.
         """
+        if not scheme or scheme in (ANY, self.id_scheme) or self.scheme.opaque:
+            return self._current(identifier)
+        if self.crosswalk is None:
+            return ()
+        mapped = self.crosswalk.concepts(str(scheme), identifier)
+        return tuple(sorted({current for concept_id in mapped for current in self._current(concept_id)}))
+
+    @cached_property
+    def crosswalk(self) -> Crosswalk | None:
+        """Ids of other schemes and the concepts they stand for; None where no crosswalk was added."""
+        return Crosswalk.open(self.folder)
+
+    def _current(self, concept_id: str) -> tuple[str, ...]:
         if concept_id in self:
             return (concept_id,)
         found: set[str] = set()
@@ -299,18 +309,12 @@ class KnowledgeBase:
         table = self.retired
         if table is None:
             return []
-        low, high = 0, table.num_rows
-        while low < high:
-            middle = (low + high) // 2
-            if self._cell(table, "cui", middle) < concept_id:
-                low = middle + 1
-            else:
-                high = middle
+        row = bisect_left(range(table.num_rows), concept_id, key=lambda at: str(self._cell(table, "cui", at)))
         found = []
-        while low < table.num_rows and self._cell(table, "cui", low) == concept_id:
-            if successor := str(self._cell(table, "successor", low)):
+        while row < table.num_rows and self._cell(table, "cui", row) == concept_id:
+            if successor := str(self._cell(table, "successor", row)):
                 found.append(successor)
-            low += 1
+            row += 1
         return found
 
     def name_batches(self, columns: Sequence[str] = ("text", "language")) -> Iterator[pa.RecordBatch]:
@@ -319,30 +323,27 @@ class KnowledgeBase:
 
     def describe(self) -> Mapping[str, Any]:
         """The form in which a run records it."""
-        return {"name": self.name, "sha256": self.sha256, "concepts": len(self), "names": self.name_count}
+        found = {
+            "name": self.name,
+            "sha256": self.sha256,
+            "id_scheme": self.id_scheme,
+            "concepts": len(self),
+            "names": self.name_count,
+        }
+        return found if self.crosswalk is None else found | {"crosswalk": self.crosswalk.sha256}
 
     def _table(self, file: str) -> pa.Table:
         try:
             with pa.memory_map(str(self.folder / file)) as source:
                 return pa.ipc.open_file(source).read_all()
         except (OSError, pa.ArrowInvalid) as error:
-            raise DataError(
-                "the knowledge base is damaged",
-                where=self.folder / file,
-                why=str(error),
-                hint="build it again",
-            ) from error
+            raise damaged(self.folder, f"{file}: {error}", self.manifest) from error
 
     def _array(self, file: str) -> npt.NDArray[Any]:
         try:
             array: npt.NDArray[Any] = np.load(self.folder / file, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
-            raise DataError(
-                "the knowledge base is damaged",
-                where=self.folder / file,
-                why=str(error),
-                hint="build it again",
-            ) from error
+            raise damaged(self.folder, f"{file}: {error}", self.manifest) from error
         return array
 
     @staticmethod
@@ -350,3 +351,18 @@ class KnowledgeBase:
         chunks = table.column(column)
         batch, offset = divmod(row, BATCH_ROWS)
         return chunks.chunk(batch)[offset].as_py()
+
+
+def damaged(folder: Path, why: str, manifest: KbManifest | None = None) -> DataError:
+    """The error for a folder whose files are not those that were written."""
+    builder = str(manifest.filters.get("builder", "...")) if manifest is not None else "..."
+    sources = " ".join(file.path for file in manifest.files) if manifest is not None else "FILE"
+    release = f"--release {sources}" if builder == "umls" else sources
+    name = manifest.name if manifest is not None else "NAME"
+    return DataError(
+        "the knowledge base is damaged",
+        where=folder,
+        why=why,
+        hint=f"remove it and build it again: "
+        f"bioelx-bench kb build {builder} {release} --name {name} --output {folder}",
+    )

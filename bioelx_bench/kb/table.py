@@ -1,63 +1,146 @@
-"""Names from a plain table: TSV, CSV or Parquet with the columns cui, lang, name, source and preferred.
-
-Text tables are read twice only when something is wrong: pyarrow reads them fast, and when it or a check
-refuses, a slow reader finds the line.
-"""
+"""Names from a plain table: the columns id (or cui) and name, and lang, source and preferred."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
 
-from bioelx_bench.errors import DataError, UsageError, at
+from bioelx_bench.errors import DataError, UsageError
+from bioelx_bench.io.tables import TableFile, blocks, open_table
 from bioelx_bench.kb import schemas
 from bioelx_bench.kb.build import Rows, build_knowledge_base
-from bioelx_bench.kb.staging import first_violation
+from bioelx_bench.kb.sources import describe_file
 from bioelx_bench.kb.store import KnowledgeBase
-from bioelx_bench.kb.text import COMPRESSIONS, MAX_LINE, decode, describe_file, numbered_lines, open_bytes
 from bioelx_bench.progress import Progress
+from bioelx_bench.schemes import SCHEMES, UMLS, IdScheme, normalise_ids, schemes_of
 
-REQUIRED: Final = ("cui", "lang", "name")
-OPTIONAL: Final = ("source", "preferred")
-RULE_OF: Final = {"cui": "cui", "lang": "language", "name": "name", "source": "source"}
-"""Table column to column of `schemas.RULES`."""
+COLUMNS: Final = {
+    "id": ("id", "cui", "concept_id", "identifier"),
+    "language": ("lang", "language"),
+    "name": ("name", "term", "label"),
+    "source": ("source", "sab"),
+    "preferred": ("preferred",),
+}
+"""What a row gives, and the names that the column may have, best first."""
 
-TRUE: Final = ("1", "true", "t", "yes", "y")
-FALSE: Final = ("0", "false", "f", "no", "n", "")
-BLOCK_BYTES: Final = 8 << 20
-FIX: Final = "fix the file and repeat; docs/knowledge_bases.md describes the table"
+TRUE: Final = frozenset({"1", "1.0", "true", "t", "yes", "y"})
+FALSE: Final = frozenset({"0", "0.0", "false", "f", "no", "n", ""})
+BLOCK_ROWS: Final = 20_000
+HINT: Final = "fix the file and repeat; docs/knowledge_bases.md describes the table"
 
 
-class SuspectError(Exception):
-    """The fast reader met something that the slow one must find."""
-
-
-@dataclass(frozen=True, slots=True)
-class TextFormat:
-    """How a text table is written.
+@dataclass(slots=True)
+class TableReader:
+    """Reads one table as rows of names, checked.
 
     Attributes:
-        delimiter: One character between cells.
-        quoted: Whether `"` quotes cells (CSV); a TSV's cells are taken as they are.
+        file: The table.
+        default_source: Source of rows that give none.
+        scheme: What the ids are of.
+        language: Language of rows that give none; None where each must give one.
+        counts: How ids were rewritten or split (see `bioelx_bench.schemes.normalise_ids`), `language:default`.
     """
 
-    delimiter: str
-    quoted: bool
+    file: TableFile
+    default_source: str
+    scheme: IdScheme = UMLS
+    language: str | None = None
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The names in the schema `schemas.NAMES`; one row for each of several ids.
+
+        Raises:
+            DataError: A column is missing or a value is wrong; says file, line and column.
+        """
+        rows = 0
+        for block in blocks(self.file.rows(), BLOCK_ROWS):
+            found = [name for number, row in block for name in self._names(number, row)]
+            rows += len(block)
+            columns = [pa.array(column) for column in zip(*found, strict=True)] if found else []
+            if columns:
+                yield pa.record_batch(columns, schema=schemas.NAMES)
+        if not rows:
+            where = self.file.place(2) if self.file.numbers_lines else str(self.file.path)
+            raise DataError("the table has no rows", where=where, hint=HINT)
+
+    def _names(self, number: int, row: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str, bool]]:
+        """The names of one row."""
+        cells = self._cells(number, row)
+        name, language, source = cells["name"], cells["language"], cells["source"] or self.default_source
+        if not language:
+            if self.language is None:
+                raise self._wrong(number, row, "language", language)
+            language = self.language
+            self.counts["rows:default_language"] += 1
+        for column, value in (("language", language), ("name", name), ("source", source)):
+            if not is_plain(column, value) and schemas.validation_error(column, value):
+                raise self._wrong(number, row, column, value)
+        preferred = cells["preferred"].lower()
+        if preferred not in TRUE and preferred not in FALSE:
+            raise DataError(
+                f"{preferred!r} is neither 1 nor 0", where=self.file.place(number, "preferred"), hint=HINT
+            )
+        for concept_id in self._ids(number, row, cells["id"]):
+            yield concept_id, language, name, source, preferred in TRUE
+
+    def _ids(self, number: int, row: Mapping[str, Any], value: Any) -> tuple[str, ...]:
+        """The ids of one row, all of the scheme."""
+        if isinstance(value, str) and self.scheme.matches(value) and not self.scheme.opaque:
+            return (value,)
+        found = normalise_ids(value, self.scheme, self.counts)
+        wrong = next((i for i in found if not self.scheme.matches(i)), None)
+        if wrong is not None or not found:
+            raise self._wrong(number, row, "id", str(value) if wrong is None else wrong)
+        return found
+
+    def _cells(self, number: int, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Cells by what they mean: the id as it is given, the others as text, empty where there is none."""
+        columns = {meaning: next((n for n in names if n in row), None) for meaning, names in COLUMNS.items()}
+        for meaning, name in (("id", "id (or cui)"), ("name", "name"), ("language", "lang")):
+            if columns[meaning] is None and (meaning != "language" or self.language is None):
+                raise self._no_column(number, row, name)
+        found = {meaning: row.get(column) if column else None for meaning, column in columns.items()}
+        return {
+            meaning: value if meaning == "id" else "" if value is None else str(value)
+            for meaning, value in found.items()
+        }
+
+    def _no_column(self, number: int, row: Mapping[str, Any], column: str) -> DataError:
+        return DataError(
+            f"the table has no column {column!r}",
+            where=self.file.place(1 if self.file.numbers_lines else number),
+            why=f"its columns are: {', '.join(repr(c) for c in row)}",
+            hint="the first line must name id (or cui), lang and name, and may name source and preferred; "
+            "--language CODE says the language of a table without lang; a dictionary has lines of id||name",
+        )
+
+    def _wrong(self, number: int, row: Mapping[str, Any], column: str, value: str) -> DataError:
+        """The error for a value."""
+        place = self.file.place(number, next((name for name in COLUMNS[column] if name in row), column))
+        if column == "name" and ("\n" in value or "\r" in value):
+            return DataError(
+                f"the name {value[:60]!r} has a line break",
+                where=place,
+                why="a name is one line of text, as it is written in running text",
+                hint=HINT,
+            )
+        what = "an id of the scheme " + self.scheme.name if column == "id" else f"a {column}"
+        why = schemas.validation_error("cui" if column == "id" else column, value, self.scheme)
+        hint = "--ids SCHEME or PATTERN says what the ids are of" if column == "id" else HINT
+        return DataError(f"{value[:80]!r} is not {what}", where=place, why=why, hint=hint)
 
 
-FORMATS: Final = {
-    ".tsv": TextFormat("\t", quoted=False),
-    ".txt": TextFormat("\t", quoted=False),
-    ".csv": TextFormat(",", quoted=True),
-}
-PARQUET: Final = (".parquet", ".pq")
+def is_plain(column: str, value: str) -> bool:
+    """Whether a value is of the usual kind, so that the full rule need not be asked."""
+    if column == "language":
+        return len(value) == 2 and value.isascii() and value.isalpha() and value.islower()
+    return value.isprintable() and bool(value.strip()) and (column == "name" or value.isalnum())
 
 
 def build_from_table(
@@ -65,6 +148,8 @@ def build_from_table(
     name: str,
     folder: Path,
     *,
+    scheme: IdScheme | None = None,
+    language: str | None = None,
     source: str | None = None,
     licence: str | None = None,
     progress: Progress | None = None,
@@ -72,9 +157,13 @@ def build_from_table(
     """Build a knowledge base from one table.
 
     Args:
-        file: `.tsv`, `.csv` (either also `.gz` or `.xz`) or `.parquet`.
+        file: `.tsv`, `.csv` or `.txt` (also `.gz`, `.bz2` or `.xz`), `.jsonl` or `.parquet`; see
+            `bioelx_bench.io.tables`. A dictionary of `id||name` lines is taken as English unless `language` is given.
         name: The knowledge base's name.
         folder: The output.
+        scheme: What the ids are of; by default the scheme of the first row's id, if only one known scheme has it,
+            else UMLS. A row with an id of another one is an error.
+        language: Language of rows that give none.
         source: The source of names whose row gives none; by default `name`.
         licence: The table's licence, for the manifest.
         progress: Shows progress.
@@ -85,258 +174,35 @@ def build_from_table(
         DataError: Its content is not a table of names; says file and line.
         BenchError: The disk is full.
     """
+    table = open_table(file, headerless=("id", "name"))
     described = describe_file(file, licence=licence)
-    kind_of(file)
     default = name if source is None else source
-    if why := schemas.explain("source", default):
+    if why := schemas.validation_error("source", default):
         raise UsageError(f"{default!r} cannot be a source", where="--source", why=why)
+    if language is not None and (why := schemas.validation_error("language", language)):
+        raise UsageError(f"{language!r} is not a language", where="--language", why=why)
+    if language is None and table.is_dictionary():
+        language = "en"
+    scheme = scheme or scheme_of(table)
+    reader = TableReader(table, default, scheme, language)
     return build_knowledge_base(
         folder,
         name,
-        lambda: Rows(names=read_table(file, default)),
+        lambda: Rows(names=reader.batches(), id_scheme=scheme, counts=reader.counts),
         files=[described],
-        filters={"builder": "table", "default_source": default},
+        filters={"builder": "table", "default_source": default, "ids": scheme.name, "language": language},
         progress=progress,
     )
 
 
-def kind_of(file: Path) -> TextFormat | None:
-    """How the file is written by its name; None for Parquet.
-
-    Raises:
-        UsageError: The ending is unknown.
-    """
-    suffixes = [s.lower() for s in file.suffixes]
-    if suffixes and suffixes[-1] in PARQUET:
-        return None
-    if suffixes and suffixes[-1] in COMPRESSIONS:
-        suffixes.pop()
-    if suffixes and suffixes[-1] in FORMATS:
-        return FORMATS[suffixes[-1]]
-    raise UsageError(
-        f"the kind of table {file.name} is unknown",
-        where=file,
-        hint="name it .tsv, .csv (also .gz or .xz) or .parquet",
-    )
+def scheme_of(table: TableFile) -> IdScheme:
+    """The one known scheme that the first row's id is of, else UMLS."""
+    row = next((row for _, row in table.rows()), {})
+    column = next((name for name in COLUMNS["id"] if name in row), None)
+    names = schemes_of(str(row[column])) if column is not None else []
+    return SCHEMES[names[0]] if len(names) == 1 else UMLS
 
 
-def read_table(file: Path, default_source: str) -> Iterator[pa.RecordBatch]:
-    """The table's rows in the schema `schemas.NAMES`.
-
-    Raises:
-        DataError: See `build_from_table`.
-    """
-    form = kind_of(file)
-    if form is None:
-        yield from read_parquet(file, default_source)
-        return
-    try:
-        yield from read_text(file, form, default_source)
-    except SuspectError as suspect:
-        find_error(file, form)
-        raise DataError(
-            "the table cannot be read", where=file, why=str(suspect.__cause__ or suspect), hint=FIX
-        ) from suspect
-
-
-def read_header(stream: IO[bytes], file: Path, form: TextFormat) -> list[str]:
-    """Read and check the first line.
-
-    Raises:
-        DataError: The file is empty or a column is missing or doubled.
-    """
-    line = stream.readline(MAX_LINE)
-    if not line.strip():
-        raise DataError("the table is empty", where=at(file, 1), hint=FIX)
-    text = decode(line, file, 1).removeprefix("\ufeff").rstrip("\r\n")
-    columns = (
-        next(csv.reader([text], delimiter=form.delimiter)) if form.quoted else text.split(form.delimiter)
-    )
-    columns = [c.strip() for c in columns]
-    check_columns(columns, at(file, 1))
-    return columns
-
-
-def check_columns(columns: list[str], where: str) -> None:
-    """Refuse a table without the required columns or with one twice."""
-    for column in REQUIRED:
-        if column not in columns:
-            raise DataError(
-                f"the table has no column {column!r}",
-                where=where,
-                why=f"its columns are: {', '.join(repr(c) for c in columns)}",
-                hint=f"the first line must name {', '.join(REQUIRED)} and may name {', '.join(OPTIONAL)}",
-            )
-    for column in (*REQUIRED, *OPTIONAL):
-        if columns.count(column) > 1:
-            raise DataError(f"the table has the column {column!r} twice", where=where, hint=FIX)
-
-
-def read_text(file: Path, form: TextFormat, default_source: str) -> Iterator[pa.RecordBatch]:
-    """Read a text table fast.
-
-    Raises:
-        SuspectError: Something in it is wrong.
-        DataError: What is wrong is known already.
-    """
-    with open_bytes(file) as stream:
-        columns = read_header(stream, file, form)
-        if not stream.peek(1):
-            raise DataError("the table has no rows", where=at(file, 2), hint=FIX)
-        wanted = [c for c in columns if c in REQUIRED or c in OPTIONAL]
-        unique = [c if c in wanted else f"{c}#{i}" for i, c in enumerate(columns)]
-        try:
-            reader = pa_csv.open_csv(
-                stream,
-                read_options=pa_csv.ReadOptions(column_names=unique, block_size=BLOCK_BYTES),
-                parse_options=pa_csv.ParseOptions(
-                    delimiter=form.delimiter,
-                    quote_char='"' if form.quoted else False,
-                    double_quote=form.quoted,
-                ),
-                convert_options=pa_csv.ConvertOptions(
-                    include_columns=wanted,
-                    column_types=dict.fromkeys(wanted, pa.string()),
-                    strings_can_be_null=False,
-                    check_utf8=True,
-                ),
-            )
-            for batch in reader:
-                yield convert(batch, default_source)
-        except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-            raise SuspectError(str(error)) from error
-
-
-def convert(batch: pa.RecordBatch, default_source: str) -> pa.RecordBatch:
-    """A batch of the table as rows, checked.
-
-    Raises:
-        SuspectError: A value is wrong.
-    """
-    given = {c: batch.column(c) for c in batch.schema.names}
-    if "source" in given:
-        source = pc.if_else(pc.equal(given["source"], ""), default_source, given["source"])
-    else:
-        source = pa.repeat(default_source, batch.num_rows)
-    preferred = (
-        parse_preferred(given["preferred"]) if "preferred" in given else pa.repeat(False, batch.num_rows)
-    )
-    columns = {"cui": given["cui"], "language": given["lang"], "name": given["name"], "source": source}
-    for column, found in columns.items():
-        if first_violation(found, column) is not None:
-            raise SuspectError(f"column {column}: {schemas.RULES[column][1]}")
-    return pa.record_batch([*columns.values(), preferred], schema=schemas.NAMES)
-
-
-def parse_preferred(column: Any) -> Any:
-    """Truth values from their usual spellings."""
-    if pa.types.is_boolean(column.type):
-        return pc.fill_null(column, False)
-    text = pc.utf8_lower(pc.cast(column, pa.string()))
-    true = pc.is_in(text, value_set=pa.array(TRUE))
-    if pc.all(pc.or_(true, pc.is_in(text, value_set=pa.array(FALSE)))).as_py() is False:
-        raise SuspectError("column preferred")
-    return true
-
-
-def find_error(file: Path, form: TextFormat) -> None:
-    """Read a text table line by line and raise for the first thing that is wrong.
-
-    Raises:
-        DataError: Names file, line and column.
-    """
-    with open_bytes(file) as stream:
-        columns = read_header(stream, file, form)
-        for number, line in numbered_lines(stream, file, 2):
-            text = decode(line, file, number).rstrip("\r\n")
-            if not text:
-                continue
-            check_row(split_row(text, form, file, number), columns, at(file, number))
-
-
-def split_row(text: str, form: TextFormat, file: Path, number: int) -> list[str]:
-    """Cells of one line.
-
-    Raises:
-        DataError: A quoted cell is not closed in its line.
-    """
-    if not form.quoted:
-        return text.split(form.delimiter)
-    try:
-        return next(csv.reader([text], delimiter=form.delimiter, strict=True))
-    except csv.Error as error:
-        raise DataError("the row is broken", where=at(file, number), why=str(error), hint=FIX) from error
-
-
-def check_row(cells: list[str], columns: list[str], where: str) -> None:
-    """Raise for the first thing that is wrong in a row."""
-    if len(cells) != len(columns):
-        raise DataError(
-            "the row is broken",
-            where=where,
-            why=f"it has {len(cells)} cells, the first line has {len(columns)}",
-            hint=FIX,
-        )
-    row = dict(zip(columns, cells, strict=True))
-    for column, rule in RULE_OF.items():
-        if (
-            column in row
-            and (row[column] or column != "source")
-            and (why := schemas.explain(rule, row[column]))
-        ):
-            raise DataError(
-                f"{row[column]!r} is not a {column}", where=f"{where} (field {column})", why=why, hint=FIX
-            )
-    preferred = row.get("preferred", "").lower()
-    if preferred not in TRUE and preferred not in FALSE:
-        raise DataError(
-            f"{row['preferred']!r} is neither 1 nor 0", where=f"{where} (field preferred)", hint=FIX
-        )
-
-
-def read_parquet(file: Path, default_source: str) -> Iterator[pa.RecordBatch]:
-    """Read a Parquet table.
-
-    Raises:
-        DataError: It is damaged, has no rows, or a row is wrong; says which.
-    """
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(file) as parquet:
-            check_columns(parquet.schema_arrow.names, str(file))
-            if parquet.metadata.num_rows == 0:
-                raise DataError("the table has no rows", where=file, hint=FIX)
-            wanted = [c for c in parquet.schema_arrow.names if c in REQUIRED or c in OPTIONAL]
-            rows = 0
-            for batch in parquet.iter_batches(columns=wanted):
-                yield from convert_parquet(batch, default_source, file, rows)
-                rows += batch.num_rows
-    except pa.ArrowException as error:
-        raise DataError(
-            "the Parquet file cannot be read", where=file, why=str(error), hint="get the file again"
-        ) from error
-
-
-def convert_parquet(
-    batch: pa.RecordBatch, default_source: str, file: Path, rows: int
-) -> Iterator[pa.RecordBatch]:
-    """A batch of a Parquet table as rows; a missing source or preference takes its default."""
-    text = {c: pc.cast(batch.column(c), pa.string()) for c in batch.schema.names if c != "preferred"}
-    if "source" in text:
-        text["source"] = pc.fill_null(text["source"], "")
-    if "preferred" in batch.schema.names:
-        preferred = batch.column("preferred")
-        text["preferred"] = (
-            preferred
-            if pa.types.is_boolean(preferred.type)
-            else pc.fill_null(pc.cast(preferred, pa.string()), "")
-        )
-    clean = pa.RecordBatch.from_pydict(text)
-    try:
-        yield convert(clean, default_source)
-    except SuspectError as suspect:
-        for index, row in enumerate(clean.to_pylist()):
-            cells = ["" if v is None else str(v) for v in row.values()]
-            check_row(cells, list(row), f"{file}: row {rows + index + 1}")
-        raise DataError("the table cannot be read", where=file, why=str(suspect), hint=FIX) from suspect
+def read_table(file: Path, default_source: str) -> Iterable[pa.RecordBatch]:
+    """The names of a table of CUIs in the schema `schemas.NAMES`; errors as for `TableReader.batches`."""
+    return TableReader(open_table(file), default_source).batches()

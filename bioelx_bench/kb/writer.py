@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,7 @@ from bioelx_bench.files import sync_folder
 from bioelx_bench.kb.staging import SOURCE_LIMIT, Staging
 from bioelx_bench.kb.store import BATCH_ROWS
 from bioelx_bench.progress import Task
+from bioelx_bench.schemes import UMLS
 
 CONCEPTS_SCHEMA: Final = pa.schema(
     [pa.field("id", pa.string()), pa.field("semantic_types", pa.list_(pa.string()))]
@@ -90,22 +91,51 @@ def write_layout(staging: Staging, folder: Path, definition_order: Iterable[str]
     if counts["rows:read"] == 0:
         raise DataError("there is no name to build a knowledge base from", where=folder)
     languages = values(staging, "SELECT DISTINCT language FROM names")
+    ids = make_keys(staging)
     sets = merge_names(staging, languages)
     content = ContentHash()
-    names = NameWriter(folder, languages, sets, content)
+    names = NameWriter(folder, languages, sets, content, ids)
     total = staging.scalar("SELECT count(*) FROM merged")
-    concepts = staging.scalar("SELECT count(DISTINCT cui) FROM merged")
+    concepts = staging.scalar("SELECT count(DISTINCT key) FROM merged")
     task.set_total(total)
-    concept_numbers = names.write(staging, total, concepts, task)
-    save_array(folder / "concept_numbers.npy", concept_numbers)
-    ids = concept_ids(concept_numbers)
-    write_concepts(staging, folder, concept_numbers, ids, content, counts)
-    definitions = write_definitions(staging, folder, concept_numbers, definition_order, content, counts)
+    keys = names.write(staging, total, concepts, task)
+    if staging.scheme is UMLS:
+        save_array(folder / "concept_numbers.npy", keys)
+    write_concepts(staging, folder, keys, ids(keys), content, counts)
+    definitions = write_definitions(staging, folder, keys, ids, definition_order, content, counts)
     write_retired(staging, folder, content, counts)
     counts["rows:merged"] = counts["rows:read"] - total
     counts |= names.counts()
     sync_folder(folder)
     return Written(content.hexdigest(), concepts, total, definitions, languages, sets.labels, counts)
+
+
+ConceptIds = Callable[[npt.NDArray[np.int32]], pa.Array]
+"""Gives the concept ids of keys."""
+
+
+def make_keys(staging: Staging) -> ConceptIds:
+    """Make the views `keyed_names`, `keyed_types` and `keyed_definitions`, in which a number stands for each id.
+
+    The key of a CUI is its digits; ids of other schemes are numbered in byte order. Either way keys sort as ids do,
+    and -1 is the key of a concept without a name.
+    """
+    ordered: pa.Array | None = None
+    if staging.scheme is not UMLS:
+        staging.run("CREATE TABLE all_ids AS SELECT DISTINCT cui FROM names")
+        ordered = staging.table("SELECT cui FROM all_ids ORDER BY encode(cui)").column(0).combine_chunks()
+        keys = pa.table({"cui": ordered, "key": pa.array(np.arange(len(ordered), dtype=np.int32))})
+        staging.connection.register("concept_keys", keys)
+    tables = {"keyed_names": "names", "keyed_types": "semantic_types", "keyed_definitions": "definitions"}
+    for view, table in tables.items():
+        if ordered is None:
+            query = f"SELECT CAST(substr(cui, 2) AS INTEGER) AS key, * FROM {table}"  # noqa: S608
+        else:
+            query = f"SELECT coalesce(key, -1) AS key, t.* FROM {table} t LEFT JOIN concept_keys USING (cui)"  # noqa: S608
+        staging.run(f"CREATE VIEW {view} AS {query}")
+    if ordered is None:
+        return cuis_of
+    return lambda keys: ordered.take(pa.array(keys))
 
 
 def values(staging: Staging, sql: str) -> list[str]:
@@ -145,12 +175,13 @@ def merge_names(staging: Staging, languages: list[str]) -> SourceSets:
     )
     staging.run(
         f"""CREATE TABLE merged AS
-        SELECT CAST(substr(cui, 2) AS INTEGER) AS cui, CAST(l.code AS SMALLINT) AS language, name,
+        SELECT key, CAST(l.code AS SMALLINT) AS language, name,
                bool_or(preferred) AS preferred, {masks}
-        FROM names JOIN source_codes s ON names.source = s.value
-        JOIN language_codes l ON names.language = l.value
+        FROM keyed_names n JOIN source_codes s ON n.source = s.value
+        JOIN language_codes l ON n.language = l.value
         GROUP BY ALL"""  # noqa: S608
     )
+    staging.run("DROP VIEW keyed_names")
     staging.run("DROP TABLE names")
     columns = ", ".join(f"m{w}" for w in words)
     rows = staging.rows(f"SELECT DISTINCT {columns} FROM merged")  # noqa: S608
@@ -169,7 +200,7 @@ def code_table(items: list[str]) -> pa.Table:
     return pa.table({"value": pa.array(items, pa.string()), "code": pa.array(range(len(items)), pa.int32())})
 
 
-def concept_ids(numbers: npt.NDArray[np.int32]) -> pa.Array:
+def cuis_of(numbers: npt.NDArray[np.int32]) -> pa.Array:
     """CUIs of their numbers."""
     return pc.binary_join_element_wise("C", pc.utf8_lpad(pc.cast(pa.array(numbers), pa.string()), 7, "0"), "")
 
@@ -177,8 +208,11 @@ def concept_ids(numbers: npt.NDArray[np.int32]) -> pa.Array:
 class NameWriter:
     """Writes the name table with its two index arrays and keeps count of languages and sources."""
 
-    def __init__(self, folder: Path, languages: list[str], sets: SourceSets, content: ContentHash) -> None:
+    def __init__(
+        self, folder: Path, languages: list[str], sets: SourceSets, content: ContentHash, ids: ConceptIds
+    ) -> None:
         self.folder = folder
+        self.ids = ids
         self.languages = languages
         self.sets = sets
         self.content = content
@@ -187,30 +221,30 @@ class NameWriter:
         self._preferred = 0
 
     def write(self, staging: Staging, total: int, concepts: int, task: Task) -> npt.NDArray[np.int32]:
-        """Write `names.arrow`, `name_offsets.npy` and `name_concepts.npy`; gives the concepts' numbers."""
-        numbers = np.empty(concepts, np.int32)
+        """Write `names.arrow`, `name_offsets.npy` and `name_concepts.npy`; gives the concepts' keys."""
+        keys = np.empty(concepts, np.int32)
         offsets = np.empty(concepts + 1, np.int64)
         name_concepts = np.empty(total, np.int32)
         written, seen, previous = 0, 0, -1
         with arrow_writer(self.folder / "names.arrow", NAMES_SCHEMA) as writer:
             for batch in exact_batches(sorted_names(staging)):
-                cuis = batch.column("cui").to_numpy()
-                if int(cuis[0]) < previous or np.any(np.diff(cuis) < 0):
+                found = batch.column("key").to_numpy()
+                if int(found[0]) < previous or np.any(np.diff(found) < 0):
                     raise RuntimeError("DuckDB gave the sorted names out of order")
-                starts = np.flatnonzero(np.diff(cuis, prepend=previous))
-                numbers[seen : seen + len(starts)] = cuis[starts]
+                starts = np.flatnonzero(np.diff(found, prepend=previous))
+                keys[seen : seen + len(starts)] = found[starts]
                 offsets[seen : seen + len(starts)] = written + starts
-                new = np.zeros(len(cuis), np.int32)
+                new = np.zeros(len(found), np.int32)
                 new[starts] = 1
-                name_concepts[written : written + len(cuis)] = seen - 1 + np.cumsum(new)
-                written, seen, previous = written + len(cuis), seen + len(starts), int(cuis[-1])
+                name_concepts[written : written + len(found)] = seen - 1 + np.cumsum(new)
+                written, seen, previous = written + len(found), seen + len(starts), int(found[-1])
                 self._record(batch)
-                writer.write_batch(batch.drop_columns(["cui"]).select(NAMES_SCHEMA.names).cast(NAMES_SCHEMA))
-                task.advance(len(cuis))
+                writer.write_batch(batch.drop_columns(["key"]).select(NAMES_SCHEMA.names).cast(NAMES_SCHEMA))
+                task.advance(len(found))
         offsets[concepts] = written
         save_array(self.folder / "name_offsets.npy", offsets)
         save_array(self.folder / "name_concepts.npy", name_concepts)
-        return numbers
+        return keys
 
     def _record(self, batch: pa.RecordBatch) -> None:
         language, source = batch.column("language"), batch.column("source")
@@ -219,7 +253,7 @@ class NameWriter:
         self._preferred += batch.column("preferred").true_count
         self.content.update(
             "name",
-            concept_ids(batch.column("cui").to_numpy()),
+            self.ids(batch.column("key").to_numpy()),
             pc.take(pa.array(self.languages), language),
             pc.take(pa.array(self.sets.labels), source),
             pc.cast(batch.column("preferred"), pa.string()),
@@ -242,9 +276,9 @@ def sorted_names(staging: Staging) -> Iterator[pa.RecordBatch]:
     columns = [row[0] for row in staging.rows("DESCRIBE set_codes") if row[0] != "code"]
     using = ", ".join(columns)
     yield from staging.stream(
-        f"""SELECT cui, name AS text, language, code AS source, preferred
+        f"""SELECT key, name AS text, language, code AS source, preferred
         FROM merged JOIN set_codes USING ({using})
-        ORDER BY cui, preferred DESC, language, name""",  # noqa: S608
+        ORDER BY key, preferred DESC, language, name""",  # noqa: S608
         BATCH_ROWS,
     )
 
@@ -271,21 +305,21 @@ def exact_batches(batches: Iterable[pa.RecordBatch], rows: int = BATCH_ROWS) -> 
 def write_concepts(
     staging: Staging,
     folder: Path,
-    numbers: npt.NDArray[np.int32],
+    keys: npt.NDArray[np.int32],
     ids: pa.Array,
     content: ContentHash,
     counts: dict[str, int],
 ) -> None:
     """Write `concepts.arrow`; semantic types of concepts without a name are counted and left out."""
     rows = staging.table(
-        "SELECT DISTINCT CAST(substr(cui, 2) AS INTEGER) AS cui, tui FROM semantic_types ORDER BY cui, tui"
+        "SELECT DISTINCT key, tui, if(key < 0, cui, '') AS nameless FROM keyed_types ORDER BY key, tui"
     )
-    owners = rows.column("cui").to_numpy()
-    known = np.isin(owners, numbers)
+    owners = rows.column("key").to_numpy()
+    known = np.isin(owners, keys)
     counts["semantic_types:dropped_without_name"] = int(len(owners) - known.sum())
     counts["semantic_types"] = int(known.sum())
     types = rows.column("tui").filter(pa.array(known)).combine_chunks()
-    edges = np.searchsorted(owners[known], np.append(numbers, np.iinfo(np.int32).max))
+    edges = np.searchsorted(owners[known], np.append(keys, np.iinfo(np.int32).max))
     lists = pa.ListArray.from_arrays(pa.array(edges, pa.int32()), pa.array(types, pa.string()))
     table = pa.table([ids, lists], schema=CONCEPTS_SCHEMA)
     with arrow_writer(folder / "concepts.arrow", CONCEPTS_SCHEMA) as writer:
@@ -297,27 +331,28 @@ def write_concepts(
 def write_definitions(
     staging: Staging,
     folder: Path,
-    numbers: npt.NDArray[np.int32],
+    keys: npt.NDArray[np.int32],
+    ids: ConceptIds,
     order: Iterable[str],
     content: ContentHash,
     counts: dict[str, int],
 ) -> int:
     """Write `definitions.arrow`, preferred sources first within a concept; gives their number."""
     staging.connection.register("definition_order", code_table(list(dict.fromkeys(order))))
-    staging.connection.register("concept_numbers", pa.table({"number": pa.array(numbers)}))
+    staging.connection.register("named", pa.table({"key": pa.array(keys)}))
     distinct = staging.scalar("SELECT count(*) FROM (SELECT DISTINCT cui, text, source FROM definitions)")
     written = 0
-    query = """SELECT number, text, source, coalesce(code, 2147483647) AS place
-        FROM (SELECT DISTINCT CAST(substr(cui, 2) AS INTEGER) AS number, text, source FROM definitions) d
-        JOIN concept_numbers USING (number) LEFT JOIN definition_order o ON d.source = o.value
-        ORDER BY number, place, source, text"""
+    query = """SELECT key, text, source, coalesce(code, 2147483647) AS place
+        FROM (SELECT DISTINCT key, text, source FROM keyed_definitions) d
+        JOIN named USING (key) LEFT JOIN definition_order o ON d.source = o.value
+        ORDER BY key, place, source, text"""
     with arrow_writer(folder / "definitions.arrow", DEFINITIONS_SCHEMA) as writer:
         for batch in exact_batches(staging.stream(query, BATCH_ROWS)):
-            owners = batch.column("number").to_numpy()
+            owners = batch.column("key").to_numpy()
             text, source = batch.column("text"), batch.column("source")
-            concept = pa.array(np.searchsorted(numbers, owners).astype(np.int32))
+            concept = pa.array(np.searchsorted(keys, owners).astype(np.int32))
             writer.write_batch(pa.record_batch([concept, text, source], schema=DEFINITIONS_SCHEMA))
-            content.update("definition", concept_ids(owners), source, text)
+            content.update("definition", ids(owners), source, text)
             written += batch.num_rows
     counts["definitions:dropped_without_name"] = distinct - written
     return written

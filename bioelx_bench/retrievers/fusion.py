@@ -16,6 +16,7 @@ from bioelx_bench.base import BaseRetriever, Environment, Notes
 from bioelx_bench.errors import BenchError, UsageError
 from bioelx_bench.options import Options, identity_options, load_object, validate_options
 from bioelx_bench.records import Candidate, Mention, Unit
+from bioelx_bench.runs.code_identity import code_of
 
 if TYPE_CHECKING:
     from bioelx_bench.kb.store import KnowledgeBase
@@ -55,24 +56,34 @@ class FusedRetriever(BaseRetriever):
     def __init__(self, options: FusionOptions, environment: Environment) -> None:
         self.options = options
         self._retrievers: list[BaseRetriever] = []
+        self._code: list[str] = []
         self._only: list[int] = [0, 0]
         self._both = 0
         given = (options.first, options.first_options), (options.second, options.second_options)
         for place, (name, text) in zip(PLACES, given, strict=True):
-            self._retrievers.append(make_part(place, name, text, environment))
+            made = make_part(place, name, text, environment)
+            self._retrievers.append(made)
+            self._code.append(code_of(made))
         self.model_revision = "+".join(r.model_revision or "none" for r in self._retrievers)
 
     def identity(self) -> Mapping[str, Any]:
-        """The options both work with, models' own values among them."""
+        """The code of both, and the options they work with, models' own values among them."""
         options = {p: r.options for p, r in zip(PLACES, self._retrievers, strict=True)}
-        return {p: identity_options(o) for p, o in options.items() if isinstance(o, BaseModel)}
+        found: dict[str, Any] = {
+            p: identity_options(o) for p, o in options.items() if isinstance(o, BaseModel)
+        }
+        return found | {"code": list(self._code)}
 
     def index_identity(self) -> Mapping[str, Any]:
         """Both retrievers' identities; weights and `k_rrf` do not touch the indexes."""
         return {
-            place: {"retriever": name, "identity": dict(retriever.index_identity())}
-            for place, name, retriever in zip(
-                PLACES, (self.options.first, self.options.second), self._retrievers, strict=True
+            place: {"retriever": name, "code": code, "identity": dict(retriever.index_identity())}
+            for place, name, code, retriever in zip(
+                PLACES,
+                (self.options.first, self.options.second),
+                self._code,
+                self._retrievers,
+                strict=True,
             )
         }
 

@@ -11,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
+from bioelx_bench.runs.portable import portable_command
+
 LIBRARIES: Final = (
     "bioelx-bench",
     "bioelx-bench-bm25",
@@ -70,5 +72,5 @@ def code_revision() -> dict[str, Any] | None:
 
 
 def command_line() -> list[str]:
-    """The arguments after the program's name."""
-    return sys.argv[1:]
+    """The arguments after the program's name, without folders and whatever may be a secret."""
+    return portable_command(sys.argv[1:])

@@ -24,6 +24,8 @@ class ConceptCodes(dict[str, int]):
         super().__init__()
         self._kb = kb
         self._unknown = 0
+        if len(kb) <= MAX_REMEMBERED // 2:  # a pass over a small table is cheaper than a search for each id
+            self.update(zip(kb.concepts.column("id").to_pylist(), range(len(kb)), strict=True))
 
     def __missing__(self, concept_id: str) -> int:
         row = self._kb.concept_row(concept_id) if isinstance(concept_id, str) else None
@@ -40,10 +42,12 @@ class GoldConcepts:
     Args:
         kb: The knowledge base.
         protocol: Says whether retired concepts are mapped to their successors, and how joined ids are read.
+        codes: Codes of concepts.
     """
 
-    def __init__(self, kb: KnowledgeBase, protocol: ScoringProtocol) -> None:
+    def __init__(self, kb: KnowledgeBase, protocol: ScoringProtocol, codes: ConceptCodes) -> None:
         self._kb = kb
+        self._codes = codes
         self._protocol = protocol
         self._current: dict[str, tuple[str, ...]] = {}
 
@@ -67,12 +71,12 @@ class GoldConcepts:
 
     def known(self, gold: Iterable[str]) -> bool:
         """Whether the knowledge base has enough of the gold for a hit: any or all of it, by the protocol."""
-        has = [concept in self._kb for concept in gold]
+        has = [self._codes[concept] >= 0 for concept in gold]
         return bool(has) and (any(has) if self._protocol.match == "any" else all(has))
 
     def _successors(self, concept: str) -> tuple[str, ...]:
         if concept not in self._current:
             if len(self._current) > MAX_REMEMBERED:
                 self._current.clear()
-            self._current[concept] = self._kb.map_retired(concept)
+            self._current[concept] = self._kb.resolve_gold(concept)
         return self._current[concept]

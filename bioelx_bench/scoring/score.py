@@ -124,11 +124,12 @@ def write_predictions(run: ScoringInput, reordering: Reordering | None) -> dict[
     """Join mentions and logs, one row a mention; gives how many mentions of each subset had their gold mapped."""
     texts = (mention.text for _, mentions in run.subsets for mention in mentions)
     surfaces = find_surfaces(run.kb, texts, run.progress)
+    codes = ConceptCodes(run.kb)
     joiner = Joiner(
         run.candidates.lines(),
         run.candidates.path,
-        ConceptCodes(run.kb),
-        GoldConcepts(run.kb, run.protocol),
+        codes,
+        GoldConcepts(run.kb, run.protocol, codes),
         run.protocol,
         reordering,
     )

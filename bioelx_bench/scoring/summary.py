@@ -12,7 +12,7 @@ import numpy.typing as npt
 from bioelx_bench.results import MACRO, MICRO, GroupScores, Stage, StageScores, SubsetScores
 from bioelx_bench.scoring.evaluation import NamedMetric, evaluate_all
 from bioelx_bench.scoring.intervals import bootstrap_sums, interval, ratio
-from bioelx_bench.scoring.outcome import SubsetOutcome
+from bioelx_bench.scoring.outcome import StageRanks, SubsetOutcome
 
 Floats = npt.NDArray[np.float64]
 Group = str
@@ -36,6 +36,8 @@ class SubsetSums:
     n: dict[Group, int]
     without_candidates: int
     failed: int
+    won: int
+    lost: int
     sums: dict[tuple[Stage, Group], dict[str, float]] = field(default_factory=dict)
     sizes: dict[Group, Floats] = field(default_factory=dict)
     draws: dict[tuple[Stage, Group], dict[str, Floats]] = field(default_factory=dict)
@@ -88,6 +90,8 @@ def subset_sums(
         n={name: int(mask.sum()) for name, mask in groups.items()},
         without_candidates=int(outcome.without_candidates.sum()),
         failed=int(outcome.failed.sum()),
+        won=moved(outcome.retrieval, outcome.ranking),
+        lost=moved(outcome.ranking, outcome.retrieval),
     )
     names: list[tuple[Stage, Group, str]] = []
 
@@ -118,12 +122,21 @@ def subset_sums(
     return result
 
 
+def moved(wrong: StageRanks | None, right: StageRanks | None) -> int:
+    """Mentions that are right at one stage and wrong at another; 0 where one did not run."""
+    if wrong is None or right is None:
+        return 0
+    return int(((right.ranks == 1) & (wrong.ranks != 1)).sum())
+
+
 def pooled(parts: Sequence[SubsetSums]) -> SubsetSums:
     """The sums of several subsets as those of one."""
     result = SubsetSums(
         n={group: sum(p.n[group] for p in parts) for group in parts[0].n},
         without_candidates=sum(p.without_candidates for p in parts),
         failed=sum(p.failed for p in parts),
+        won=sum(p.won for p in parts),
+        lost=sum(p.lost for p in parts),
     )
     for key, figures in parts[0].sums.items():
         result.sums[key] = {figure: sum(p.sums[key][figure] for p in parts) for figure in figures}
@@ -148,6 +161,8 @@ def subset_scores(part: SubsetSums) -> SubsetScores:
         slices={group: group_scores(part, group) for group in part.n if group not in {"all", "in_kb"}},
         without_candidates=part.without_candidates,
         failed=part.failed,
+        won=part.won,
+        lost=part.lost,
     )
 
 
@@ -200,6 +215,8 @@ def macro(subsets: Sequence[SubsetScores], parts: Sequence[SubsetSums]) -> Subse
         in_kb=group("in_kb", [s.in_kb for s in subsets]),
         without_candidates=sum(s.without_candidates for s in subsets),
         failed=sum(s.failed for s in subsets),
+        won=sum(s.won for s in subsets),
+        lost=sum(s.lost for s in subsets),
     )
 
 

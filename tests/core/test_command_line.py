@@ -81,7 +81,11 @@ def test_settings_by_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("retreiver = 'x'", "did you mean 'retriever'"), ("k = 'many'", "must be int"), ("k = ", "not TOML")],
+    [
+        ("retreiver = 'x'", "did you mean 'retriever'"),
+        ("k = 'many'", "k must be a whole"),
+        ("k = ", "not TOML"),
+    ],
 )
 def test_wrong_settings(tmp_path: Path, text: str, expected: str) -> None:
     path = tmp_path / "settings.toml"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bioelx_bench.base import BaseRetriever
 from bioelx_bench.cli.main import invoke
 from bioelx_bench.errors import UsageError
 from bioelx_bench.records import Candidate
@@ -103,18 +105,21 @@ def test_fusing_what_is_not_there(run_arguments: list[str], capsys: pytest.Captu
 
 
 def test_a_fusion_was_trained_on_what_either_part_was() -> None:
-    class Part:
+    class Part(BaseRetriever):
         def __init__(self, known: set[str]) -> None:
             self.known = known
 
-        def trained_on(self, texts: list[str]) -> list[bool] | None:
+        def search(self, mentions: object, k: int, unit: object = "concept") -> list[list[Candidate]]:
+            return []
+
+        def trained_on(self, texts: Sequence[str]) -> list[bool] | None:
             return [text in self.known for text in texts] if self.known else None
 
     fused = object.__new__(FusedRetriever)
     for parts, expected in (
         ([Part({"a"}), Part({"b"})], [True, True, False]),
-        ([Part({"a"}), object()], [True, False, False]),
-        ([Part(set()), object()], None),
+        ([Part({"a"}), Part(set())], [True, False, False]),
+        ([Part(set()), Part(set())], None),
     ):
-        fused._retrievers = parts  # type: ignore[assignment]
+        fused._retrievers = parts
         assert fused.trained_on(["a", "b", "c"]) == expected

@@ -10,7 +10,8 @@ import pytest
 
 from bioelx_bench.base import DatasetRequest, Environment
 from bioelx_bench.cache import Cache
-from bioelx_bench.datasets.prepare import PreparedSubset, prepare_subset
+from bioelx_bench.datasets.prepare import prepare_subset
+from bioelx_bench.datasets.prepared import PreparedSubset
 from bioelx_bench.plugins import load_plugins
 from bioelx_bench.progress import Progress
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bioelx_bench.cli.main import invoke
+from bioelx_bench.datasets import medmentions
 
 
 def run(arguments: list[str], capsys: pytest.CaptureFixture[str], code: int = 0) -> tuple[str, str]:
@@ -55,28 +56,28 @@ def test_verify_passes_on_the_shipped_data(cache, capsys):
     assert {(c["check"], c["passed"]) for c in result["checks"]} == {
         ("mentions", True),
         ("positions", True),
-        ("gold", True),
     }
 
 
 def test_verify_fails_where_mentions_lack(cache, capsys, sample_root, monkeypatch):
-    monkeypatch.setitem(
-        __import__("bioelx_bench.datasets.expected", fromlist=["MENTIONS"]).MENTIONS,
-        ("medmentions", "sample", "all"),
-        {"en": 761},
-    )
+    monkeypatch.setitem(medmentions.SPEC.expected_mentions, ("sample", "all"), {"en": 761})  # type: ignore[arg-type]
     _, err = run(["verify", "medmentions@sample", "--data-root", str(sample_root)], capsys, code=1)
     assert "760 of 761 published" in err
 
 
-def test_list_tells_what_is_at_hand(cache, capsys, sample_root):
+def test_list_tells_what_is_available(cache, capsys, sample_root):
     result = as_json(["list", "--data-root", str(sample_root)], capsys)
     parts = {f"{d['name']}@{p['revision']}:{p['split']}": p for d in result["datasets"] for p in d["parts"]}
-    assert parts["xl-bel@v1.0:test"]["held"]
-    assert parts["medmentions@sample:all"]["held"]
-    assert not parts["medmentions@full:test"]["held"]
+    assert parts["xl-bel@v1.0:test"]["available"]
+    assert parts["medmentions@sample:all"]["available"]
+    assert not parts["medmentions@full:test"]["available"]
     assert "medmentions/upstream/full/data" in parts["medmentions@full:test"]["hint"]
-    assert [d["name"] for d in result["datasets"] if d["own_files"]] == ["bigbio", "table"]
+    assert [d["name"] for d in result["datasets"] if d["own_files"]] == [
+        "bigbio",
+        "brat",
+        "pubtator",
+        "table",
+    ]
     out, _ = run(["list"], capsys)
     assert "10.5281/zenodo.8188966" in out
 

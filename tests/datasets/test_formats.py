@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from bioelx_bench.datasets.brat import parse_brat
 from bioelx_bench.datasets.pubtator import parse_pubtator
-from bioelx_bench.datasets.text import decode, numbered_lines, split_fields
+from bioelx_bench.datasets.text import split_fields
 from bioelx_bench.datasets.token_lines import parse_token_lines
 from bioelx_bench.errors import DataError
+from bioelx_bench.io.text import decode, numbered_lines
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=60)
 WORDS = st.text(st.characters(codec="utf-8", categories=("L", "N", "M")), min_size=1, max_size=8)

@@ -71,21 +71,21 @@ def test_all_kinds_of_files_say_the_same(tmp_path, prepare):
 @pytest.mark.parametrize(
     ("name", "content", "what", "place"),
     [
-        ("a.csv", "", "the file is empty", "a.csv"),
+        ("a.csv", "", "the table is empty", "a.csv:1"),
         ("a.csv", "mention,gold\n", "no rows", "a.csv"),
-        ("a.csv", "mention,gold\nx,C1\ny\n", "1 fields", "a.csv:3"),
-        ("a.csv", 'mention,gold\n"x,C1\n', "cannot be read", "a.csv:2"),
-        ("a.csv", "mention,mention\nx,C1\n", "named twice", "a.csv:1"),
-        ("a.csv", "mention,gold\nx,\n", "no gold", "a.csv:2"),
+        ("a.csv", "mention,gold\nx,C1\ny\n", "row is broken", "a.csv:3"),
+        ("a.csv", 'mention,gold\n"x,C1\n', "row is broken", "a.csv:2"),
+        ("a.csv", "mention,mention\nx,C1\n", "twice", "a.csv:1"),
+        ("a.csv", "mention\nx\n", "no gold", "a.csv:2"),
         ("a.csv", "mention,gold\n,C1\n", "no mention", "a.csv:2"),
         ("a.tsv", "mention\tgold\tstart\tend\tcontext\nx\tC1\t0\t9\tx\n", "the position gives", "a.tsv:2"),
         ("a.tsv", "mention\tgold\tspans\nx\tC1\tone\n", "spans must", "a.tsv:2"),
         ("a.tsv", "mention\tgold\tstart\tend\nx\tC1\tone\t2\n", "whole number", "a.tsv:2"),
         ("a.tsv", "mention\tgold\tlanguage\nx\tC1\tGerman\n", "ISO 639", "a.tsv:2"),
         ("a.jsonl", '{"mention": "x", "gold": "C1"}\n{"mention": 1}\n', "must be text", "a.jsonl:2"),
-        ("a.jsonl", '{"mention": "x"}\n[1]\n', "JSON object", "a.jsonl:2"),
+        ("a.jsonl", '{"mention": "x", "gold": 1}\n[1]\n', "JSON object", "a.jsonl:2"),
         ("a.jsonl", "<!doctype html>", "HTML page", "a.jsonl"),
-        ("a.parquet", "not parquet", "not Parquet", "a.parquet"),
+        ("a.parquet", "not parquet", "cannot be read", "a.parquet"),
     ],
 )
 def test_a_broken_table_is_named_by_line(name, content, what, place, tmp_path, prepare):
@@ -97,7 +97,7 @@ def test_a_broken_table_is_named_by_line(name, content, what, place, tmp_path, p
 def test_wrong_use_is_told(tmp_path, prepare):
     with pytest.raises(UsageError, match="unknown column 'mentoin'; did you mean 'mention'"):
         prepare("table", "all", options=write(tmp_path / "a.csv", "mentoin,gold\nx,C1\n"))
-    with pytest.raises(UsageError, match="is none of"):
+    with pytest.raises(UsageError, match="kind of table"):
         prepare("table", "all", options=write(tmp_path / "a.xlsx", "x"))
     with pytest.raises(MissingError, match="there is no file"):
         prepare("table", "all", options={"path": str(tmp_path / "none.csv")})
@@ -157,7 +157,13 @@ def test_a_bigbio_corpus_is_read_and_repeated_entities_are_merged(tmp_path, prep
     assert discontinuous.gold == ("C0000001",)
     assert discontinuous.spans == (Span(0, 5), Span(21, 25))
     assert mismatch.spans == outside.spans == ()
-    assert prepared.counts == {"discontinuous": 1, "merged": 1, "offset_mismatch": 2, "without_gold": 2}
+    assert prepared.counts == {
+        "discontinuous": 1,
+        "id_rewritten": 1,
+        "merged": 1,
+        "offset_mismatch": 2,
+        "without_gold": 2,
+    }
     everything = prepare("bigbio", "all", options={"path": str(folder)})
     assert "D008168" in [concept for mention in everything.mentions() for concept in mention.gold]
 
@@ -198,7 +204,7 @@ def test_a_broken_bigbio_document_is_named(changes, what, tmp_path, prepare):
 
 def test_a_loading_script_and_an_absent_corpus_are_told_apart(tmp_path, prepare):
     (tmp_path / "corpus.py").write_text("raise SystemExit", encoding="utf-8")
-    with pytest.raises(MissingError, match="no Parquet or JSON lines") as caught:
+    with pytest.raises(MissingError, match="no Parquet, Arrow or JSON lines") as caught:
         prepare("bigbio", "all", options={"path": str(tmp_path)})
     assert "loading script" in str(caught.value)
     with pytest.raises(MissingError, match="there is no folder or file"):

@@ -3,37 +3,48 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bioelx_bench import load_dataset
 from bioelx_bench.datasets.prepare import CACHE_KIND, parse_dataset_name
-from bioelx_bench.datasets.schema import mention_of, row_of
+from bioelx_bench.datasets.schema import features, mentions_of, row_of
 from bioelx_bench.datasets.xl_bel import XlBel
 from bioelx_bench.errors import UsageError
-from bioelx_bench.records import Document, Mention, Span
+from bioelx_bench.records import Document, LabelledMention, Span
 
 TEXT = st.text(max_size=20)
 MENTIONS = st.builds(
-    lambda id_, doc, text, language, spans, gold, types: Mention(
-        id_, Document(doc, text, language), tuple(spans), text, language, tuple(gold), tuple(types)
+    lambda id_, doc, text, language, spans, gold, types, odd: LabelledMention(
+        id_,
+        Document(doc, text, language),
+        tuple(spans),
+        text,
+        language,
+        tuple(gold),
+        tuple(types),
+        tuple(odd),
     ),
     TEXT,
-    TEXT,
-    TEXT,
+    st.sampled_from(["d1", "d2"]),
+    st.sampled_from(["Herz", "心臓"]),
     st.sampled_from(["de", "ja"]),
     st.lists(st.builds(Span, st.integers(0, 5), st.integers(5, 9)), max_size=3),
     st.lists(TEXT, max_size=3),
     st.lists(TEXT, max_size=3),
+    st.lists(st.sampled_from(["merged", "offset_repaired"]), max_size=2),
 )
 
 
-@given(MENTIONS)
-def test_a_row_and_its_mention_are_inverse(mention):
-    row = row_of(mention)
-    assert mention_of(row) == mention
-    assert (row["start"] == -1) == (not mention.spans)
+@settings(deadline=None)
+@given(st.lists(MENTIONS, max_size=8), st.integers(0, 3), st.integers(0, 8))
+def test_rows_and_mentions_are_inverse_in_any_slice(mentions, start, length):
+    rows = [row_of(mention) for mention in mentions]
+    batch = pa.RecordBatch.from_pylist(rows, schema=features().arrow_schema).slice(start, length)
+    assert list(mentions_of(batch)) == mentions[start : start + length]
+    assert all((row["start"] == -1) == (not row["spans"]) for row in rows)
 
 
 def test_a_second_open_does_not_parse(prepare, monkeypatch):

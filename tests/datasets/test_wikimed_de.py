@@ -68,7 +68,7 @@ def test_articles_are_read_in_any_layout(layout, tmp_path, prepare):
         "offset_repaired": 1,
         "offset_wrong": 1,
         "several_gold": 1,
-        "without_cui": 2,
+        "without_gold": 2,
     }
 
 
@@ -79,7 +79,7 @@ def test_the_sample_document_of_the_readme(data_root, tmp_path, prepare):
     write(tmp_path, json.dumps(sample, ensure_ascii=False) + "\n", "WikiMed-DE.json")
     prepared = prepare("wikimed-de", "de", revision="full", data_root=tmp_path)
     linked = [m for m in sample["mentions"] if m["cui"]]
-    assert len(prepared) + prepared.counts["without_cui"] == 7
+    assert len(prepared) + prepared.counts["without_gold"] == 7
     assert [mention.text for mention in prepared.mentions()] == [m["mention"] for m in linked]
     assert [list(mention.gold) for mention in prepared.mentions()] == [m["cui"] for m in linked]
     for mention in prepared.mentions():

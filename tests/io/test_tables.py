@@ -42,10 +42,10 @@ TEXT = "cui\tname\nC0000001\tfièvre\nC0000002\tx\n"
         TEXT.replace("\n", "\r").encode(),
         TEXT.removesuffix("\n").encode(),
         TEXT.replace("cui\tname", " CUI \tName").encode(),
-        gzip.compress(TEXT.encode()),
+        gzip.compress(TEXT.encode(), mtime=0),
         bz2.compress(TEXT.encode()),
         lzma.compress(TEXT.encode()),
-        gzip.compress(TEXT.encode("utf-16")),
+        gzip.compress(TEXT.encode("utf-16"), mtime=0),
     ],
 )
 def test_encodings_and_compressions(tmp_path: Path, content: bytes) -> None:
@@ -133,7 +133,7 @@ def test_json_and_parquet_keep_their_types(tmp_path: Path) -> None:
         ("t.csv", "\n\n", ":1", "empty"),
         ("t.csv", b"a,b\n1,\xff\n", ":2", "not UTF-8"),
         ("t.csv", "<!DOCTYPE html><html>", "t.csv", "HTML"),
-        ("t.csv.gz", gzip.compress(b"a,b\n1,2\n" * 99)[:-9], "t.csv.gz", "damaged"),
+        ("t.csv.gz", gzip.compress(b"a,b\n1,2\n" * 99, mtime=0)[:-9], "t.csv.gz", "damaged"),
         ("t.csv.xz", lzma.compress(b"a,b\n1,2\n" * 99)[:-9], "t.csv.xz", "damaged"),
         ("t.csv.bz2", bz2.compress(b"a,b\n1,2\n" * 99)[:-9], "t.csv.bz2", "damaged"),
         ("t.jsonl", "{", ":1", "not JSON"),

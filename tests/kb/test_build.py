@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from bioelx_bench.errors import BenchError, DataError, UsageError
 from bioelx_bench.kb import schemas, store
 from bioelx_bench.kb.build import Rows, add_names, build_knowledge_base
-from bioelx_bench.kb.store import KnowledgeBase, SourceFile
+from bioelx_bench.kb.manifest import SourceFile
+from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.kb.writer import exact_batches
 from bioelx_bench.records import Name
 
@@ -314,7 +315,7 @@ def test_names_are_added_to_a_new_knowledge_base(
     )
     assert more.concept("C0000001").definition == "an expulsion of air"
     assert more.concept("C0000002").semantic_types == ("T184",)
-    assert more.map_retired("C0000003") == ("C0000001",)
+    assert more.resolve_gold("C0000003") == ("C0000001",)
     assert more.concept("C0000002") == base.concept("C0000002")
     assert len(more) == 2
     assert more.manifest.counts["added:dropped_unknown_concept"] == 1
@@ -339,7 +340,7 @@ def test_retired_concepts_lead_to_their_successors(make_kb: Callable[..., Knowle
     ]
     retired = pa.record_batch([list(c) for c in zip(*pairs, strict=True)], schema=schemas.RETIRED)
     kb = make_kb(ROWS, retired=[retired])
-    found = {cui: kb.map_retired(cui) for cui in ["C0000001", *dict(pairs), "C0000077"]}
+    found = {cui: kb.resolve_gold(cui) for cui in ["C0000001", *dict(pairs), "C0000077"]}
     assert found == {
         "C0000001": ("C0000001",),
         "C0000010": ("C0000001",),
@@ -351,7 +352,7 @@ def test_retired_concepts_lead_to_their_successors(make_kb: Callable[..., Knowle
         "C0000016": (),
         "C0000077": (),
     }
-    assert make_kb(ROWS, "plain").map_retired("C0000010") == ()
+    assert make_kb(ROWS, "plain").resolve_gold("C0000010") == ()
 
 
 def test_a_damaged_folder_is_named(make_kb: Callable[..., KnowledgeBase]) -> None:

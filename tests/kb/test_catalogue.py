@@ -91,6 +91,19 @@ def test_a_users_folder_without_one_of_its_files_is_an_error(
     assert "concept_numbers.npy" in str(caught.value.why)
 
 
+def test_a_users_folder_with_a_changed_byte_is_an_error(
+    make_kb: Callable[..., KnowledgeBase], environment: Environment
+) -> None:
+    kb = make_kb([("C0000002", "en", "fever", "S", True)], "tiny")
+    names = bytearray((kb.folder / "names.arrow").read_bytes())
+    names[names.index(b"fever")] ^= 1
+    (kb.folder / "names.arrow").write_bytes(names)
+    with pytest.raises(DataError, match="damaged") as caught:
+        open_knowledge_base(kb.folder, environment)
+    assert "names.arrow was changed" in str(caught.value.why)
+    assert "kb build" in str(caught.value.hint)
+
+
 def test_a_folder_is_opened_and_a_name_wins_over_it(
     environment: Environment,
     make_kb: Callable[..., KnowledgeBase],

@@ -121,8 +121,8 @@ def test_obo_graph_json_gives_the_same(tmp_path: Path) -> None:
     ("text", "name", "says", "where"),
     [
         ("", "t.obo", "empty", ":1"),
-        (OBO.replace("name: fever", "nam fever"), "t.obo", "not in OBO format", ":17"),
-        ("<html>login</html>", "t.obo", "not in OBO format", ":1"),
+        ("no ontology at all", "t.obo", "not in OBO format", ":1"),
+        ("<html>login</html>", "t.obo", "HTML page", ""),
         ("{", "t.json", "not JSON", ":1"),
         ("{}", "t.json", "no list 'graphs'", ":1"),
         ('{"graphs": []}', "t.json", "no list 'graphs'", ":1"),
@@ -148,7 +148,7 @@ def test_text_that_is_not_utf8_names_its_line(tmp_path: Path) -> None:
 
 def test_no_cross_reference_or_file(tmp_path: Path) -> None:
     file = write(tmp_path, OBO.replace("xref: UMLS", "xref: XMLS"))
-    with pytest.raises(DataError, match="no name"):
+    with pytest.raises(DataError, match="4 terms, none with a cross-reference to umls"):
         build_from_obo([file], "t", tmp_path / "kb")
     with pytest.raises(UsageError, match="did you mean 'exact'"):
         build_from_obo([file], "t", tmp_path / "kb", scopes=["exat"])
@@ -177,7 +177,7 @@ def test_any_change_to_an_obo_file_parses_or_names_file(at: int, cut: int, put: 
             assert error.where is not None
             assert error.where.startswith(str(file))
         else:
-            assert all(term.name and term.cuis for term in ontology.terms)
+            assert all(term.name and term.ids for term in ontology.terms)
 
 
 graph_value = st.recursive(
@@ -204,3 +204,58 @@ def test_any_value_in_an_obo_graph_parses_or_names_file(key: str, value: object)
         except DataError as error:
             assert error.where is not None
             assert error.where.startswith(str(file))
+
+
+BAD_LINES = {
+    'synonym: "pyrexia" EXACT [Smith and Jones 2003]': "xref_in_list",
+    "xref: xref (ILX:0770149)": "xref",
+    "xref:": "xref",
+    "synonym: pyrexia": "synonym",
+    "def: no quotes": "def",
+    "nonsense": "line",
+    "property_value: skos:exactMatch": "property_value",
+}
+
+
+@pytest.mark.parametrize(("line", "kind"), BAD_LINES.items())
+def test_a_bad_line_is_skipped_counted_and_named(tmp_path: Path, line: str, kind: str) -> None:
+    text = OBO.replace("name: cough\n", f"name: cough\n{line}\n")
+    kb = build_from_obo([write(tmp_path, text)], "tst", tmp_path / "kb")
+    assert kb.concept("C0000001").names[0].text == "cough"
+    assert kb.manifest.counts[f"TST:skipped:{kind}"] == 1
+    assert kb.manifest.counts["TST:skipped:tst.obo:8"] == 1
+
+
+def test_a_date_in_another_order_is_counted(tmp_path: Path) -> None:
+    text = OBO.replace("ontology: tst\n", "ontology: tst\ndate: 05:20:2021 12:00\n")
+    assert read_ontology(write(tmp_path, text), ["exact"]).counts["skipped:date"] == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "xref: umls:C0000001",
+        'xref: UMLS:C0000001 {source="MONDO:equivalentTo"} ! cough',
+        'xref: UMLS_CUI:C0000001 "cough, a symptom"',
+        "xref: https://uts.nlm.nih.gov/uts/umls/concept/C0000001",
+        "xref: http://linkedlifedata.com/resource/umls/id/C0000001",
+        "property_value: skos:exactMatch UMLS:C0000001",
+        "property_value: exactMatch http://linkedlifedata.com/resource/umls/id/C0000001",
+        'property_value: http://www.w3.org/2004/02/skos/core#exactMatch "UMLS:C0000001" xsd:string',
+    ],
+)
+def test_every_way_to_name_a_cui(tmp_path: Path, line: str) -> None:
+    file = write(tmp_path, f"ontology: tst\n\n[Term]\nid: TST:1\nname: cough\n{line}\n")
+    assert [t.ids for t in read_ontology(file, ["exact"]).terms] == [("C0000001",)]
+
+
+def test_native_ids_are_of_the_ontologys_scheme(tmp_path: Path) -> None:
+    terms = {"HP:0012735": "Cough", "HP:0001945": "Fever", "GO:1": "imported"}
+    text = "ontology: hp\n" + "".join(f"\n[Term]\nid: {i}\nname: {name}\n" for i, name in terms.items())
+    kb = build_from_obo([write(tmp_path, text)], "hp", tmp_path / "kb", ids="native")
+    assert kb.id_scheme == "hpo"
+    assert [kb.concept_id(row) for row in range(len(kb))] == ["HP:0001945", "HP:0012735"]
+    assert kb.manifest.counts["HP:dropped:term_of_another_ontology"] == 1
+    toy = build_from_obo([write(tmp_path, OBO)], "toy", tmp_path / "toy", ids="native")
+    assert toy.id_scheme == "any"
+    assert "TST:0000003" in toy

@@ -90,7 +90,7 @@ BROKEN = {
     "doubled column": ("cui\tlang\tname\tname\nC0000001\ten\tx\ty\n", "'name' twice", ":1"),
     "too few cells": (GOOD + "C0000001\ten\n", "2 cells", ":5"),
     "too many cells": (GOOD + "C0000001\ten\tx\tS\t1\t\n", "6 cells", ":5"),
-    "bad CUI": (GOOD + "C12\ten\tx\tS\t1\n", "'C12' is not a cui", ":5 (field cui)"),
+    "bad CUI": (GOOD + "C12\ten\tx\tS\t1\n", "'C12' is not an id of the scheme umls", ":5 (field cui)"),
     "CUI with more": (GOOD + "C00000012\ten\tx\tS\t1\n", "seven digits", ":5 (field cui)"),
     "bad language": (GOOD + "C0000001\tENG\tx\tS\t1\n", "UMLS writes ENG", ":5 (field lang)"),
     "empty name": (GOOD + "C0000001\ten\t\tS\t1\n", "'' is not a name", ":5 (field name)"),
@@ -99,9 +99,7 @@ BROKEN = {
     "bad source": (GOOD + "C0000001\ten\tx\tA|B\t1\n", "'A|B' is not a source", ":5 (field source)"),
     "empty file": ("", "empty", ":1"),
     "only a header": (HEADER, "no rows", ":2"),
-    "after a blank line": ("\n" + GOOD, "empty", ":1"),
     "bad line after blank lines": (GOOD + "\n\nC12\ten\tx\tS\t1\n", "C12", ":7 (field cui)"),
-    "endless line": (HEADER + "x" * (1 << 20) + "yz\n", "longer than", ":2"),
 }
 
 
@@ -132,7 +130,7 @@ def test_text_that_is_not_utf8_names_its_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("row", "says"),
-    [('C0000001,en,"open\n', "broken"), ('C0000001,en,"a\nb"\n', "broken"), ("C1,en,x\n", "C1")],
+    [('C0000001,en,"open\n', "broken"), ('C0000001,en,"a\nb"\n', "line break"), ("C1,en,x\n", "C1")],
 )
 def test_mistakes_in_a_csv(tmp_path: Path, row: str, says: str) -> None:
     file = write(tmp_path, "cui,lang,name\nC0000001,en,x\n" + row, "t.csv")
@@ -165,7 +163,7 @@ def test_a_compressed_file_that_is_cut_off(tmp_path: Path, name: str) -> None:
     packed = gzip.compress(text.encode()) if name.endswith("gz") else lzma.compress(text.encode())
     for data in (packed[: len(packed) // 2], b"<html>login</html>"):
         file = write(tmp_path, data, name)
-        with pytest.raises(DataError, match="damaged or cut off") as caught:
+        with pytest.raises(DataError, match=r"damaged, cut off|HTML") as caught:
             build_from_table(file, "mine", tmp_path / "kb")
         assert caught.value.where == str(file)
         assert list(tmp_path.iterdir()) == [file]

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from bioelx_bench.errors import BenchError, DataError, MissingError, UsageError
 from bioelx_bench.kb.store import KnowledgeBase
-from bioelx_bench.kb.umls import release as release_module
 from bioelx_bench.kb.umls import rrf
 from bioelx_bench.kb.umls.build import build_from_umls
 from bioelx_bench.kb.umls.presets import PRESETS, TREE_NUMBERS, UmlsFilter, choose
@@ -87,13 +86,13 @@ def test_every_field_of_the_hand_written_release(tmp_path: Path) -> None:
 
 def test_retired_concepts_are_mapped(tmp_path: Path) -> None:
     kb = build(tmp_path)
-    assert kb.map_retired("C0000101") == ("C0000001",)
-    assert kb.map_retired("C0000102") == ("C0000001",)
-    assert kb.map_retired("C0000103") == ()
-    assert kb.map_retired("C0000104") == ()
-    assert kb.map_retired("C0000105") == ("C0000001", "C0000002")
-    assert kb.map_retired("C0000007") == ("C0000007",)
-    assert kb.map_retired("C0000006") == ()
+    assert kb.resolve_gold("C0000101") == ("C0000001",)
+    assert kb.resolve_gold("C0000102") == ("C0000001",)
+    assert kb.resolve_gold("C0000103") == ()
+    assert kb.resolve_gold("C0000104") == ()
+    assert kb.resolve_gold("C0000105") == ("C0000001", "C0000002")
+    assert kb.resolve_gold("C0000007") == ("C0000007",)
+    assert kb.resolve_gold("C0000006") == ()
 
 
 def test_languages_and_sources(tmp_path: Path) -> None:
@@ -278,7 +277,7 @@ def hostile_zip(path: Path, name: str, data: bytes = b"x") -> Path:
 
 @pytest.mark.parametrize("name", ["../evil.RRF", "a/../../evil", "/etc/evil", "..\\evil", "C:\\evil"])
 def test_paths_that_lead_out_of_the_zip_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DataError, match="leads outside"):
+    with pytest.raises(DataError, match="outside the archive"):
         build(tmp_path, hostile_zip(tmp_path / "r.zip", name))
     assert [p.name for p in tmp_path.iterdir()] == ["r.zip"]
 
@@ -301,25 +300,15 @@ def test_a_zip_bomb_is_refused_before_it_is_read(tmp_path: Path) -> None:
     ):
         for _ in range(70):
             out.write(bytes(1 << 20))
-    with pytest.raises(DataError, match="absurd size"):
+    with pytest.raises(DataError, match="a bomb"):
         build(tmp_path, path)
-
-
-def test_a_gzip_bomb_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(release_module, "MAX_BYTES", 1 << 20)
-    release = rel.write_folder(tmp_path / "release")
-    file = release / "2020AA" / "META" / "MRCONSO.RRF"
-    file.unlink()
-    (file.parent / "MRCONSO.RRF.gz").write_bytes(gzip.compress(rel.MRCONSO.encode() * 2_000))
-    with pytest.raises(DataError, match="without end"):
-        build(tmp_path, release)
 
 
 @pytest.mark.parametrize("data", [b"<!DOCTYPE html><html>Sign in</html>", b"PK\x03\x04 but no zip", b""])
 def test_what_is_no_zip_is_said(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "r.zip"
     path.write_bytes(data)
-    with pytest.raises(DataError, match="not a zip file") as caught:
+    with pytest.raises(DataError, match="archive cannot be used") as caught:
         build(tmp_path, path)
     assert ("web page" in str(caught.value)) is data.startswith(b"<!")
 
@@ -361,7 +350,7 @@ def test_any_rrf_text_parses_or_names_file_and_line(lines: list[str], ending: st
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "MRSTY.RRF"
         path.write_bytes(data)
-        piece = Piece(str(path), lambda: path.open("rb"), compressed=False)
+        piece = Piece(str(path), lambda: path.open("rb"))
         try:
             rows = sum(b.num_rows for b in rrf.read_rrf([piece], rrf.MRSTY, ("CUI", "TUI")))
         except BenchError as error:

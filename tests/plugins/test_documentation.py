@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -63,11 +64,11 @@ def test_the_examples_of_hooks_load(project: Path, capsys: pytest.CaptureFixture
     assert plugin.hooks == tuple(sorted(HOOKS))
     for kind in KINDS:
         assert any(declared.plugin == plugin for declared in plugins.all(kind)), kind
-    result = {"run_id": "abc"}
-    assert plugins.call_events("run_started", run="run") == []
-    assert plugins.call_events("stage_finished", run="run", stage="load", seconds=1.25) == []
-    assert plugins.call_events("run_finished", run="run", result=result) == []
-    assert capsys.readouterr().err.splitlines() == ["started run", "load: 1.2 s", "finished abc"]
+    run = SimpleNamespace(run_id="abc")
+    assert plugins.call_events("run_started", run=run) == []
+    assert plugins.call_events("stage_finished", run=run, stage="load", seconds=1.25) == []
+    assert plugins.call_events("run_finished", run=run, result=run) == []
+    assert capsys.readouterr().err.splitlines() == ["started abc", "load: 1.2 s", "finished abc"]
 
 
 def test_the_retriever_in_one_file_runs(

@@ -112,14 +112,14 @@ def describe(path: Path, options: DictionaryOptions) -> Dictionary:
         raise MissingError(f"there is no file {path}", where=f"-O files: {path}")
     kind = kind_of(path)
     source = options.source or path.stem
-    if why := schemas.explain("source", source):
+    if why := schemas.validation_error("source", source):
         raise UsageError(f"{source!r} is no name of a source", where="-O source", why=why)
     if kind == "hanja":
         return Dictionary(path, kind, HANJA_LANGUAGES, source)
     by_name = languages_by_name(path, kind) or ("", "")
     languages = (options.source_language or by_name[0], options.target_language or by_name[1])
     for language, option in zip(languages, ("source_language", "target_language"), strict=True):
-        if why := schemas.explain("language", language):
+        if why := schemas.validation_error("language", language):
             raise UsageError(
                 f"{language!r} is no language" if language else f"the languages of {path.name} are unknown",
                 where=f"-O {option}",

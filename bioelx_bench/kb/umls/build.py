@@ -28,6 +28,7 @@ def build_from_umls(
     preset: str | None = None,
     strict: Collection[str] = STRICT,
     expected_sha256: str | None = None,
+    subset: bool = False,
     progress: Progress | None = None,
 ) -> KnowledgeBase:
     """Build a knowledge base from a release of the UMLS Metathesaurus.
@@ -41,6 +42,7 @@ def build_from_umls(
         strict: Options (`languages`, `sources`) in which something that the release lacks is an error. What a
             preset names is counted instead, since sources come and go between releases.
         expected_sha256: The zip's known hash.
+        subset: The files are a subset that still lies beside the MRFILES of the whole, which is not asked.
         progress: Shows progress.
 
     Raises:
@@ -54,10 +56,11 @@ def build_from_umls(
         folder.parent.mkdir(parents=True, exist_ok=True)
         with (
             tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch,
-            open_release(release, Path(scratch), needed(chosen), expected_sha256, bars) as opened,
+            open_release(release, Path(scratch), needed(chosen, subset), expected_sha256, bars) as opened,
             bars.task("Reading the release", unit="rows") as task,
         ):
-            for file in ("MRCONSO", "MRSTY", *(["MRREL"] if chosen.trade_names else [])):
+            required = ["MRCONSO"] + ["MRSTY"] * bool(chosen.semantic_types) + ["MRREL"] * chosen.trade_names
+            for file in required:
                 opened.require(file)
             rows = UmlsRows(opened, chosen, strict=strict, advance=task.advance)
             options = chosen.model_dump(mode="json")
@@ -66,15 +69,21 @@ def build_from_umls(
                 name,
                 all_rows(rows),
                 files=opened.sources,
-                filters={"builder": "umls", "release": opened.name, "preset": preset, **options},
+                filters={
+                    "builder": "umls",
+                    "release": opened.name,
+                    "preset": preset,
+                    **({"subset": True} if subset else {}),
+                    **options,
+                },
                 progress=progress,
                 memory=MEMORY,
             )
 
 
-def needed(chosen: UmlsFilter) -> list[str]:
-    """The files that a filter reads."""
-    files = ["MRCONSO", "MRSTY", "MRCUI", "MRFILES"]
+def needed(chosen: UmlsFilter, subset: bool) -> list[str]:
+    """The files that a filter reads; a subset's rows are not those that MRFILES counts."""
+    files = ["MRCONSO", "MRSTY", "MRCUI"] + ["MRFILES"] * (not subset)
     return files + ["MRDEF"] * chosen.definitions + ["MRREL"] * chosen.trade_names
 
 

@@ -109,7 +109,7 @@ class UmlsFilter(Options):
     @classmethod
     def _well_formed_types(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for item in value:
-            if why := schemas.explain("tui", item.removesuffix("+")):
+            if why := schemas.validation_error("tui", item.removesuffix("+")):
                 raise ValueError(f"{item!r}: {why}")
         return tuple(sorted(set(value)))
 
@@ -117,7 +117,7 @@ class UmlsFilter(Options):
     @classmethod
     def _well_formed_languages(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for item in value:
-            if why := schemas.explain("language", item):
+            if why := schemas.validation_error("language", item):
                 raise ValueError(f"{item!r}: {why}")
         return tuple(sorted(set(value)))
 

@@ -1,4 +1,4 @@
-"""Finding and opening the files of a UMLS release: a folder, a zip, or a zip with nested `.nlm` zips.
+"""Finding and opening the files of a UMLS release: a folder, a zip, nested `.nlm` zips in either, or one RRF file.
 
 Nothing is ever extracted under a name that an archive gives. Archives with unsafe names, absurd sizes or
 compression ratios, or two files of one name are refused.
@@ -6,22 +6,20 @@ compression ratios, or two files of one name are refused.
 
 from __future__ import annotations
 
-import gzip
 import io
 import re
 import shutil
-import stat
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Final, cast
 
 from bioelx_bench.errors import DataError, MissingError
-from bioelx_bench.kb.store import SourceFile
-from bioelx_bench.kb.text import describe_file
+from bioelx_bench.io.archives import LARGE, ZipReader, decompressed, open_bytes
+from bioelx_bench.kb.manifest import SourceFile
+from bioelx_bench.kb.sources import describe_file
 from bioelx_bench.progress import Progress
 
 if TYPE_CHECKING:
@@ -31,15 +29,6 @@ LICENCE: Final = "UMLS Metathesaurus License"
 FILES: Final = ("MRCONSO", "MRSTY", "MRDEF", "MRREL", "MRCUI", "MRFILES")
 PIECE: Final = re.compile(rf"^({'|'.join(FILES)})\.RRF(\.[a-z]{{2}})?(\.gz)?$")
 RELEASE: Final = re.compile(r"(?<![0-9])(?:19|20)\d\d[A-Z]{2}(?![A-Za-z0-9])")
-MAX_BYTES: Final = 64 << 30
-"""No RRF file comes near 64 GiB decompressed."""
-
-MAX_RATIO: Final = 250
-"""RRF text compresses ten- to twentyfold; a bomb a thousandfold."""
-
-RATIO_FREE_BYTES: Final = 64 << 20
-"""Members smaller than this may compress as well as they like."""
-
 FIX: Final = "get the release again from https://www.nlm.nih.gov/research/umls and check its size"
 
 
@@ -49,13 +38,11 @@ class Piece:
 
     Attributes:
         label: How errors name it.
-        opener: Opens its stored bytes.
-        compressed: Whether these are gzip.
+        opener: Opens its stored bytes, which may be compressed.
     """
 
     label: str
-    opener: Callable[[], IO[bytes]]
-    compressed: bool
+    opener: Callable[[], AbstractContextManager[IO[bytes]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +89,7 @@ def open_release(
     """Open a release.
 
     Args:
-        path: A folder with the RRF files in it or below it, or a zip.
+        path: A folder with RRF files or `.nlm` zips in it or below it, a zip, or MRCONSO.RRF alone.
         scratch: An existing folder for nested zips, which must be copied out to be read.
         needed: Files of `FILES` that will be read; others are left out and not hashed.
         expected_sha256: The zip's known hash.
@@ -113,46 +100,62 @@ def open_release(
         DataError: It is no zip, is damaged or unsafe, or has another hash.
     """
     bars = progress or Progress(enabled=False)
-    if path.is_dir():
-        yield open_folder(path, needed, bars)
-        return
-    if not path.is_file():
+    if not path.exists():
         raise MissingError(f"there is no release {path}", where=path, hint=FIX)
+    if path.is_dir():
+        files = sorted(
+            p for p in path.rglob("*") if p.is_file() and (wanted(p.name, needed) or is_nested(p.name))
+        )
+    else:
+        files = [path]
     with ExitStack() as stack:
-        archive = stack.enter_context(open_zip(path))
-        name = release_name([path.name, *(m.filename for m in archive.infolist())])
-        [described] = describe_files([path], name, bars)
-        if expected_sha256 is not None and described.sha256 != expected_sha256.lower():
+        pieces: list[tuple[str, Piece]] = []
+        names = [path.name, str(path.resolve()), *map(str, files)]
+        for number, file in enumerate(files):
+            if wanted(file.name, needed) or (not path.is_dir() and is_rrf(file)):
+                name = file.name if wanted(file.name, needed) else "MRCONSO.RRF"
+                pieces.append((name, Piece(str(file), partial(open_file, file))))
+                continue
+            archive = stack.enter_context(ZipReader(file, LARGE))
+            names += archive.names
+            pieces += zip_pieces(archive, file.name, needed)
+            for inner, member in enumerate(filter(is_nested, archive.names)):
+                copy = copy_nested(archive, member, scratch / f"nested-{number}-{inner}.zip")
+                nested = stack.enter_context(ZipReader(copy, LARGE))
+                pieces += zip_pieces(nested, f"{file.name}!{member}", needed)
+        release = release_name(names)
+        described = describe_files(files, release, bars)
+        if expected_sha256 is not None and [d.sha256 for d in described] != [expected_sha256.lower()]:
             raise DataError(
                 "the release's hash is not the one that was given",
                 where=path,
-                why=f"sha256 is {described.sha256}, not {expected_sha256.lower()}",
+                why=f"sha256 is {', '.join(d.sha256 for d in described)}, not {expected_sha256.lower()}",
                 hint=FIX,
             )
-        pieces = zip_pieces(archive, path.name, needed)
-        for number, member in enumerate(m for m in archive.infolist() if m.filename.lower().endswith(".nlm")):
-            nested_path = copy_nested(archive, member, scratch / f"nested-{number}.zip", path)
-            nested = stack.enter_context(open_zip(nested_path))
-            pieces += zip_pieces(nested, f"{path.name}!{member.filename}", needed)
-        yield Release(arrange(pieces, path), [described], name)
+        yield Release(arrange(pieces, path), described, release)
+
+
+def open_file(path: Path) -> IO[bytes]:
+    """The stored bytes of a file on disk."""
+    return path.open("rb")
+
+
+def is_nested(name: str) -> bool:
+    """Whether a file holds a part of a full release."""
+    return name.lower().endswith(".nlm")
+
+
+def is_rrf(file: Path) -> bool:
+    """Whether a file that was given alone has lines like MRCONSO's, whatever its name."""
+    with open_bytes(file) as stream:
+        head = stream.readline(1 << 16)
+    return re.match(rb"C[0-9]{7}\|[A-Z]{3}\|", head) is not None
 
 
 def describe_files(files: Sequence[Path], release: str | None, bars: Progress) -> list[SourceFile]:
     """The files on disk with their hashes."""
     with bars.task("Hashing the release", total=sum(f.stat().st_size for f in files), unit="B") as task:
         return [describe_file(f, release=release, licence=LICENCE, on_bytes=task.advance) for f in files]
-
-
-def open_folder(path: Path, needed: Sequence[str], bars: Progress) -> Release:
-    """Open a release that lies in a folder."""
-    files = sorted(p for p in path.rglob("*.RRF*") if p.is_file() and wanted(p.name, needed))
-    pieces = [
-        (p.name, Piece(str(p), lambda p=p: p.open("rb"), p.name.endswith(".gz")))  # type: ignore[misc]
-        for p in files
-    ]
-    name = release_name([str(p) for p in (path.resolve(), *files)])
-    sources = describe_files(files, name, bars)
-    return Release(arrange(pieces, path), sources, name)
 
 
 def wanted(name: str, needed: Sequence[str]) -> bool:
@@ -191,69 +194,20 @@ def arrange(pieces: list[tuple[str, Piece]], path: Path) -> dict[str, list[Piece
     return {file: [group[part] for part in sorted(group)] for file, group in found.items()}
 
 
-@contextmanager
-def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Open a zip and check all its members.
-
-    Raises:
-        DataError: It is no zip, or not a safe one.
-    """
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
-        with path.open("rb") as file:
-            start = file.read(256).lstrip().lower()
-        html = start.startswith((b"<!doctype", b"<html"))
-        raise DataError(
-            "the release is not a zip file" + ("; it is a web page" if html else ""),
-            where=path,
-            why="the download was answered with a login page" if html else str(error),
-            hint=FIX,
-        ) from error
-    with archive:
-        for member in archive.infolist():
-            check_member(member, path)
-        yield archive
-
-
-def check_member(member: zipfile.ZipInfo, path: Path) -> None:
-    """Refuse a member with an unsafe name or an absurd size."""
-    place = f"{path}!{member.filename}"
-    parts = PurePosixPath(member.filename.replace("\\", "/")).parts
-    if ".." in parts or member.filename.startswith(("/", "\\")) or re.match(r"^[A-Za-z]:", member.filename):
-        raise DataError("the zip has a path that leads outside it", where=place, hint=FIX)
-    if stat.S_ISLNK(member.external_attr >> 16):
-        raise DataError("the zip holds a link", where=place, hint=FIX)
-    ratio = member.file_size / max(member.compress_size, 1)
-    if member.file_size > MAX_BYTES or (member.file_size > RATIO_FREE_BYTES and ratio > MAX_RATIO):
-        raise DataError(
-            "the zip has a member of absurd size",
-            where=place,
-            why=f"{member.file_size:,} bytes from {member.compress_size:,}: a zip bomb",
-            hint=FIX,
-        )
-
-
-def zip_pieces(archive: zipfile.ZipFile, label: str, needed: Sequence[str]) -> list[tuple[str, Piece]]:
+def zip_pieces(archive: ZipReader, label: str, needed: Sequence[str]) -> list[tuple[str, Piece]]:
     """The pieces of RRF files in a zip."""
     found = []
-    for member in archive.infolist():
-        name = PurePosixPath(member.filename).name
+    for member in archive.names:
+        name = PurePosixPath(member.replace("\\", "/")).name
         if wanted(name, needed):
-            opener = lambda archive=archive, member=member: archive.open(member)  # noqa: E731
-            found.append((name, Piece(f"{label}!{member.filename}", opener, name.endswith(".gz"))))
+            found.append((name, Piece(f"{label}!{member}", partial(archive.open, member))))
     return found
 
 
-def copy_nested(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, path: Path) -> Path:
+def copy_nested(archive: ZipReader, member: str, target: Path) -> Path:
     """Copy a nested zip out, since reading one needs to seek."""
-    try:
-        with archive.open(member) as source, target.open("wb") as out:
-            shutil.copyfileobj(source, out, 1 << 20)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-        raise DataError(
-            "the zip is damaged", where=f"{path}!{member.filename}", why=str(error), hint=FIX
-        ) from error
+    with archive.open(member) as source, target.open("wb") as out:
+        shutil.copyfileobj(source, out, 1 << 20)
     return target
 
 
@@ -264,44 +218,50 @@ def open_piece(piece: Piece) -> Iterator[io.BufferedReader]:
     Raises:
         DataError: It is damaged, cut off, encrypted or decompresses without end.
     """
-    try:
-        with ExitStack() as stack:
-            stored = stack.enter_context(piece.opener())
-            stream: IO[bytes] = stored
-            if piece.compressed:
-                stream = cast("IO[bytes]", stack.enter_context(gzip.GzipFile(fileobj=stored)))
-            yield stack.enter_context(io.BufferedReader(Limited(stream, piece.label), 1 << 20))
-    except (
-        zipfile.BadZipFile,
-        gzip.BadGzipFile,
-        zlib.error,
-        EOFError,
-        RuntimeError,
-        NotImplementedError,
-    ) as error:
-        raise DataError(
-            "the file is damaged, cut off or encrypted", where=piece.label, why=str(error), hint=FIX
-        ) from error
+    with piece.opener() as stored, decompressed(stored, piece.label) as stream:
+        yield stream
 
 
-class Limited(io.RawIOBase):
-    """A stream that refuses to give more than `MAX_BYTES`."""
+def joined(pieces: Sequence[Piece]) -> Sequence[Piece]:
+    """The pieces as they can be read one by one: joined to one where a row may go on in the next piece."""
+    if len(pieces) < 2:
+        return pieces
 
-    def __init__(self, stream: IO[bytes], label: str) -> None:
-        self._stream = stream
-        self._label = label
-        self._left = MAX_BYTES
+    @contextmanager
+    def opener() -> Iterator[IO[bytes]]:
+        yield cast("IO[bytes]", io.BufferedReader(Chain(pieces), 1 << 20))
+
+    return [Piece(f"{pieces[0].label} and {len(pieces) - 1} more", opener)]
+
+
+class Chain(io.RawIOBase):
+    """The decompressed bytes of several pieces, one after the other."""
+
+    def __init__(self, pieces: Sequence[Piece]) -> None:
+        self._waiting = list(pieces)
+        self._open = ExitStack()
+        self._stream: io.BufferedReader | None = None
 
     def readable(self) -> bool:
-        """It is."""
+        """Always."""
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         """Read into `buffer`."""
         view = memoryview(buffer).cast("B")
-        data = self._stream.read(len(view))
-        self._left -= len(data)
-        if self._left < 0:
-            raise DataError("the file decompresses without end", where=self._label, hint=FIX)
-        view[: len(data)] = data
-        return len(data)
+        while True:
+            if self._stream is None:
+                if not self._waiting:
+                    return 0
+                self._stream = self._open.enter_context(open_piece(self._waiting.pop(0)))
+            data = self._stream.read(len(view))
+            if data:
+                view[: len(data)] = data
+                return len(data)
+            self._open.close()
+            self._stream = None
+
+    def close(self) -> None:
+        """Close the piece that is open."""
+        self._open.close()
+        super().close()

@@ -55,6 +55,9 @@ class UmlsRows:
     def semantic_types(self) -> Iterator[pa.RecordBatch]:
         """Semantic types of concepts, and, inside, which concepts the type filter keeps."""
         wanted = self.chosen.semantic_types
+        if not self.release.has("MRSTY"):
+            self.counts["not_in_release:MRSTY"] = 1
+            return
         typed = np.zeros(CUI_NUMBERS, np.bool_)
         trees: dict[str, str] = {t: n for t, n in TREE_NUMBERS.items() if f"{t}+" in wanted}
         batches = list(self._read("MRSTY", rrf.MRSTY, ("CUI", "TUI", "STN")))
@@ -246,7 +249,7 @@ def check_rows(release: Release, file: str, rows: int) -> None:
                     f"{file}.RRF is not whole",
                     where=release.pieces[file][0].label,
                     why=f"it has {rows:,} rows, MRFILES.RRF says {int(expected):,}",
-                    hint=rrf.FIX,
+                    hint=f"{rrf.FIX}; --subset where it is meant to be a part",
                 )
 
 

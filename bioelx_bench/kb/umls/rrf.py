@@ -17,10 +17,10 @@ import pyarrow.csv as pa_csv
 from bioelx_bench.errors import DataError, at
 from bioelx_bench.kb import schemas
 from bioelx_bench.kb.staging import first_violation
-from bioelx_bench.kb.text import decode, numbered_lines
-from bioelx_bench.kb.umls.release import Piece, open_piece
+from bioelx_bench.kb.umls.release import Piece, joined, open_piece
 
 BLOCK_BYTES: Final = 16 << 20
+MAX_LINE: Final = 1 << 20
 FIX: Final = "get the release again; an RRF file must not be edited or converted"
 
 
@@ -103,7 +103,7 @@ def read_rrf(
     Raises:
         DataError: A line is broken, not UTF-8, or has a bad CUI or TUI; says piece and line.
     """
-    for piece in pieces:
+    for piece in joined(pieces):
         try:
             with open_piece(piece) as stream:
                 yield from read_stream(stream, file, columns, advance)
@@ -160,10 +160,18 @@ def find_error(piece: Piece, file: RrfFile) -> None:
         DataError: Names piece, line and column.
     """
     with open_piece(piece) as stream:
-        for number, line in numbered_lines(stream, piece.label):
-            text = decode(line, piece.label, number).rstrip("\r\n")
-            if text:
-                check_line(text, file, piece.label, number)
+        number = 0
+        while block := stream.readline(MAX_LINE):
+            for line in block.splitlines():  # pyarrow also ends lines at CR
+                number += 1
+                try:
+                    text = line.decode("utf-8")
+                except UnicodeDecodeError as error:
+                    raise DataError(
+                        "the text is not UTF-8", where=at(piece.label, number), why=error.reason, hint=FIX
+                    ) from error
+                if text:
+                    check_line(text, file, piece.label, number)
 
 
 def check_line(text: str, file: RrfFile, label: str, number: int) -> None:
@@ -182,7 +190,7 @@ def check_line(text: str, file: RrfFile, label: str, number: int) -> None:
     for column, rule in file.rules.items():
         if row[column] == "" and column in file.optional:
             continue
-        if why := schemas.explain(rule, row[column]):
+        if why := schemas.validation_error(rule, row[column]):
             raise DataError(
                 f"{row[column]!r} is not a {rule.upper()}",
                 where=at(label, number, column),

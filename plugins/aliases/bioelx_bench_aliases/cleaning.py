@@ -94,13 +94,13 @@ def clean(aliases: Iterable[Alias], options: CleaningOptions, counts: Counter[st
 def reject(alias: Alias, options: CleaningOptions) -> str | None:
     """The name of the rule that an alias breaks, or None."""
     text = " ".join(alias.text.split())
-    if schemas.explain("cui", alias.concept_id):
+    if schemas.validation_error("cui", alias.concept_id):
         return "not_a_cui"
-    if schemas.explain("language", alias.language):
+    if schemas.validation_error("language", alias.language):
         return "not_a_language"
     if options.languages and alias.language not in options.languages:
         return "language"
-    if schemas.explain("name", text) or not any(c.isalnum() for c in text):
+    if schemas.validation_error("name", text) or not any(c.isalnum() for c in text):
         return "empty_name"
     if len(text) > options.max_characters:
         return "over_long"

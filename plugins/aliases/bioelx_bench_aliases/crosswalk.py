@@ -103,7 +103,7 @@ def add_table(crosswalk: Crosswalk, path: Path) -> None:
                         hint="a TSV of these three columns, or MRCONSO.RRF",
                     )
                 continue
-            if len(cells) != len(HEADER) or schemas.explain("cui", cells[2]):
+            if len(cells) != len(HEADER) or schemas.validation_error("cui", cells[2]):
                 raise DataError(
                     "the row is not vocabulary, id, CUI", where=at(path, number), hint="hint the row"
                 )

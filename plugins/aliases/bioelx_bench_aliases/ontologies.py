@@ -142,21 +142,15 @@ def read_ontology_crosswalk(path: Path) -> Crosswalk:
     Raises:
         DataError: The ontology is broken.
     """
-    import fastobo
+    from bioelx_bench.io.obo import read_obo
+    from bioelx_bench.schemes import UMLS
 
     crosswalk = Crosswalk()
-    try:
-        document = fastobo.load(str(path))
-    except (SyntaxError, ValueError, OSError) as error:
-        raise DataError("the ontology cannot be read", where=path, why=str(error)) from error
-    for frame in document:
-        for clause in frame:
-            xref = getattr(clause, "xref", None)
-            if xref is None or clause.raw_tag() != "xref":
-                continue
-            prefix, _, local = str(xref.id).partition(":")
-            if prefix.upper() in {"UMLS", "UMLS_CUI"}:
-                crosswalk.add("term", str(frame.id), local)
+    for term in read_obo(path).terms:
+        for xref in term.xrefs:
+            prefix = xref.partition(":")[0].lower()
+            if prefix in UMLS.prefixes and (cui := UMLS.canonical(xref)) is not None:
+                crosswalk.add("term", term.id, cui)
     return crosswalk
 
 
@@ -180,7 +174,7 @@ class Obo(BaseAliasSource):
             self.counts.update(ontology.counts)
             for term in ontology.terms:
                 names = [(term.name, True, LABEL), *((s, False, SYNONYM) for s in term.synonyms)]
-                for concept in term.cuis:
+                for concept in term.ids:
                     for text, preferred, kind in names:
                         yield Alias(
                             concept_id=concept,

@@ -13,7 +13,7 @@ from bioelx_bench.base import Environment
 from bioelx_bench.files import hash_file
 from bioelx_bench.kb.build import added_rows, fill_folder
 from bioelx_bench.kb.catalogue import open_knowledge_base
-from bioelx_bench.kb.store import SourceFile
+from bioelx_bench.kb.manifest import SourceFile
 from bioelx_bench.kb.table import read_table
 
 NAME: Final = "open-x"

@@ -233,7 +233,7 @@ def test_what_passes_cleaning_can_stand_in_a_knowledge_base(text: str, language:
     assert counts["read"] == 1
     assert len(passed) + sum(v for k, v in counts.items() if k.startswith("dropped")) == 1
     for found in passed:
-        assert schemas.explain("name", found.text) is None
+        assert schemas.validation_error("name", found.text) is None
         assert found.text == " ".join(found.text.split())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from bioelx_bench_llm.endpoint import is_loopback
+from bioelx_bench_llm.addresses import is_loopback
 from bioelx_bench_llm.names import provider_of
 
 

@@ -23,15 +23,30 @@ WORD_SLACK: Final = 24
 """Characters a cut may move to stand between words; scripts without spaces have no place so near."""
 
 
-def clean(text: str) -> str:
-    """Data as one line: no control characters, single spaces, and nothing that looks like our mark.
+MODEL_MARKS: Final = re.compile(
+    r"<\s?/?\s?[A-Za-z|｜][\w:.▁|｜/-]{0,60}\s?>|<0x[0-9A-Fa-f]{2}>"  # <|im_start|>, <start_of_turn>, </s>, <mention>
+    r"|<<\s*/?\s*\w{1,20}\s*>>"  # <<SYS>>
+    r"|\[\s*/?\s*[A-Z]{3,}(?:_[A-Z]+)*\s*\]"  # [INST], [/INST], [SYSTEM_PROMPT], [TOOL_CALLS]
+    r"|◁[^▷\n]{0,40}▷"  # ◁think▷
+    r"|<[|｜]|[|｜]>"  # pieces that data beside them could complete
+)
+"""Marks of chat formats, of all families: tokens by which a model tells whose turn it is, and our own mark."""
+BROKEN: Final = str.maketrans(
+    {"<": "(", ">": ")", "[": "(", "]": ")", "◁": "(", "▷": ")", "|": "/", "｜": "/"}
+)
 
-    `<|` begins the control tokens of most chat formats, which a server's tokenizer may take for real.
+
+def clean(text: str) -> str:
+    """Data as one line: no control characters, single spaces, and nothing that looks like a mark of a chat format.
+
+    A server's tokenizer may take such text for the real mark, so its brackets become round ones. Brackets that
+    compare numbers or hold no single word stay.
     """
     shown = text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
-    if "<" in shown:
-        shown = re.sub(r"<(\s*/?\s*mention\s*)>", r"(\1)", shown, flags=re.I).replace("<|", "( |")
-    return re.sub(r"\s+", " ", shown)
+    shown = re.sub(r"\s+", " ", shown)
+    while (broken := MODEL_MARKS.sub(lambda mark: mark[0].translate(BROKEN), shown)) != shown:
+        shown = broken  # what is left may make a new mark
+    return shown
 
 
 def size(text: str) -> int:

@@ -27,8 +27,8 @@ BY_STATUS: Final[dict[int, tuple[str, Action]]] = {
     429: ("rate_limited", "retry"),
 }
 NO_SERVER: Final = re.compile(r"cannot connect to host|connection refused|connection attempts failed", re.I)
-LONGEST_WAIT: Final = 3600.0
-SHOWN: Final = 300
+MAX_RETRY_AFTER_SECONDS: Final = 3600.0
+MAX_DETAIL_CHARACTERS: Final = 300
 """Characters of an endpoint's message that an error shows."""
 
 
@@ -57,6 +57,16 @@ class Failed:
     kind: str
     detail: str
 
+    @property
+    def lasting(self) -> bool:
+        """Whether asking the same again is of no use."""
+        return self.kind in {"rejected", "too_long", "refused", "not_recorded", "too_long_answer"}
+
+    @property
+    def message(self) -> str:
+        """Kind and detail in one line."""
+        return f"{self.kind}: {self.detail}" if self.detail else self.kind
+
 
 def explain(error: BaseException, redact: Redactor) -> CallError:
     """Sort an exception of LiteLLM, of a provider's client or of asyncio.
@@ -66,7 +76,7 @@ def explain(error: BaseException, redact: Redactor) -> CallError:
     """
     if isinstance(error, CallError):
         return error
-    detail = redact(f"{type(error).__name__}: {error}")[:SHOWN]
+    detail = redact(f"{type(error).__name__}: {error}")[:MAX_DETAIL_CHARACTERS]
     name = type(error).__name__
     if isinstance(error, TimeoutError | asyncio.TimeoutError) or "Timeout" in name:
         return CallError("timeout", "retry", detail)
@@ -77,7 +87,9 @@ def explain(error: BaseException, redact: Redactor) -> CallError:
         return CallError(kind, "give_up", detail)
     if NO_SERVER.search(str(error)):  # some of LiteLLM's providers give it a status of 500
         system = re.search(r"\[([^\[\]]+)\]\s*$", str(error))
-        return CallError("connection", "retry", redact(system[1])[:SHOWN] if system else "no connection")
+        return CallError(
+            "connection", "retry", redact(system[1])[:MAX_DETAIL_CHARACTERS] if system else "no connection"
+        )
     if name == "APIConnectionError":
         broken = any(
             word in str(error).lower() for word in ("connect", "disconnect", "peer", "closed", "reset")
@@ -114,4 +126,4 @@ def retry_after(error: BaseException) -> float | None:
             seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
         except (TypeError, ValueError):
             return None
-    return min(max(seconds, 0.0), LONGEST_WAIT) if seconds == seconds else None
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS) if seconds == seconds else None

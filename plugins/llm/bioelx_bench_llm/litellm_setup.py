@@ -38,6 +38,11 @@ def use_own_http_client() -> None:
     os.environ.setdefault(OWN_HTTP_CLIENT, "true")
 
 
+def own_http_client() -> bool:
+    """Whether LiteLLM's own client is used for OpenAI-compatible servers."""
+    return os.environ.get(OWN_HTTP_CLIENT, "").strip().lower() == "true"
+
+
 def register_unknown(litellm: Any, model: str, provider: str) -> bool:
     """Give a model that LiteLLM does not know an entry in its table, since it keeps no failed look-ups.
 

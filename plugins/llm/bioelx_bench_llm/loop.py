@@ -12,7 +12,7 @@ Result = TypeVar("Result")
 
 
 class Loop:
-    """Runs coroutines for a caller that has no event loop. HTTP clients are bound to a loop, so there is one.
+    """Runs coroutines for a runner that has no event loop. HTTP clients are bound to a loop, so there is one.
 
     The thread starts with the first coroutine.
     """

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, Literal
-
-Strategy = Literal["pointwise", "listwise", "setwise", "rerank"]
+from typing import Any, Final
 
 LOGPROB_PROVIDERS: Final = frozenset(
     {
@@ -41,13 +39,20 @@ def match_litellm(name: str) -> Mapping[str, Any] | None:
     return {"model": name} if BARE_NAMES.fullmatch(name) else None
 
 
+def match_replay(name: str) -> Mapping[str, Any] | None:
+    """The options for `replay:FILE`, or None."""
+    prefix, colon, file = name.partition(":")
+    return {"model": name, "replay": file} if prefix == "replay" and colon and file else None
+
+
 def provider_of(model: str) -> str:
     """The provider part of a LiteLLM model id; bare names are taken by their family.
 
-    `local:PATH` is a model in this process.
+    `local:PATH` is a model in this process, `replay:FILE` recorded answers.
     """
-    if model.startswith("local:"):
-        return "local"
+    kind, colon, _ = model.partition(":")
+    if colon and kind in {"local", "replay"}:
+        return kind
     provider, slash, _ = model.partition("/")
     if slash:
         return provider
@@ -57,7 +62,7 @@ def provider_of(model: str) -> str:
     return "openai"
 
 
-def default_strategy(model: str) -> Strategy:
+def default_strategy(model: str) -> str:
     """The strategy for `strategy=auto`, from the model's id alone, so that it is known before any call.
 
     Pointwise where the endpoint gives log-probabilities, rerank for rerankers behind a rerank endpoint,
@@ -76,9 +81,9 @@ def is_qwen3_reranker(model: str) -> bool:
     return "qwen3-reranker" in model.lower()
 
 
-def default_prompt(model: str, strategy: Strategy) -> str:
-    """The built-in template for `prompt=auto`."""
-    return "qwen3-reranker" if strategy == "pointwise" and is_qwen3_reranker(model) else strategy
+def default_prompt(model: str, strategy: str) -> str | None:
+    """A model's own template for a strategy, or None for the strategy's."""
+    return "qwen3-reranker" if strategy == "pointwise" and is_qwen3_reranker(model) else None
 
 
 def default_parameters(model: str) -> dict[str, Any]:

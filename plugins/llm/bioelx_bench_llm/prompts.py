@@ -8,24 +8,17 @@ one line of printable characters, so that data cannot form the paragraphs and he
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bioelx_bench.errors import DataError, MissingError, UsageError
-from bioelx_bench_llm.names import Strategy
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-BLOCKS: Final[Mapping[str, tuple[str, ...]]] = {
-    "pointwise": ("system", "user"),
-    "listwise": ("system", "user"),
-    "setwise": ("system", "user"),
-    "rerank": ("query", "document"),
-}
 BUILT_IN: Final = ("listwise", "pointwise", "qwen3-reranker", "rerank", "setwise")
 
 
@@ -79,8 +72,12 @@ class Prompt:
         return [*first, {"role": "user", "content": user}]
 
 
-def load_prompt(reference: str, strategy: Strategy) -> Prompt:
+def load_prompt(reference: str, needs: Sequence[str]) -> Prompt:
     """A built-in template by name, or one from a file.
+
+    Args:
+        reference: Name or file.
+        needs: The blocks it must have.
 
     Raises:
         MissingError: There is neither a template nor a file of that name.
@@ -101,11 +98,11 @@ def load_prompt(reference: str, strategy: Strategy) -> Prompt:
             where=reference if line is None else f"{reference}:{line}",
             hint="start from a built-in one, see docs/ranking.md",
         ) from error
-    missing = [block for block in BLOCKS[strategy] if block not in template.blocks]
+    missing = [block for block in needs if block not in template.blocks]
     if missing:
         raise UsageError(
             f"the prompt {reference!r} has no block {' or '.join(missing)}",
-            why=f"the strategy {strategy} needs {' and '.join(BLOCKS[strategy])}",
+            why=f"the strategy needs {' and '.join(needs)}",
             hint="start from the built-in template of that strategy, see docs/ranking.md",
         )
     name = reference if reference in BUILT_IN else Path(reference).name

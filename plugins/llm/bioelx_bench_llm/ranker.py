@@ -2,43 +2,37 @@
 
 from __future__ import annotations
 
-import math
 import queue
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import cached_property
+from pathlib import Path
 from typing import Any, Final
 
 from bioelx_bench.base import BaseRanker, Environment, Notes
 from bioelx_bench.errors import BenchError, UsageError
 from bioelx_bench.progress import Task
-from bioelx_bench.records import Candidate, Mention, Ranking
-from bioelx_bench_llm.answers import open_answers
-from bioelx_bench_llm.calls import CONTINUE, Caller, Clock
-from bioelx_bench_llm.cards import Cards
+from bioelx_bench.records import Candidate, Interpolation, Mention, Ranking
+from bioelx_bench_llm.answer_cache import Answer, shared_answers
+from bioelx_bench_llm.candidate_views import CandidateViews
 from bioelx_bench_llm.endpoint import Endpoint
-from bioelx_bench_llm.fusion import assemble
 from bioelx_bench_llm.loop import Loop
-from bioelx_bench_llm.names import Strategy, default_prompt, default_strategy
+from bioelx_bench_llm.names import default_prompt, default_strategy
 from bioelx_bench_llm.options import LlmOptions
 from bioelx_bench_llm.prompts import Prompt, load_prompt
 from bioelx_bench_llm.providers import LocalProvider
-from bioelx_bench_llm.strategies.base import Question, Tools, Verdict
-from bioelx_bench_llm.strategies.base import Strategy as StrategyFunction
-from bioelx_bench_llm.strategies.listwise import listwise
-from bioelx_bench_llm.strategies.pointwise import pointwise
-from bioelx_bench_llm.strategies.rerank import rerank
-from bioelx_bench_llm.strategies.setwise import setwise
+from bioelx_bench_llm.ranking import assemble
+from bioelx_bench_llm.recorded_answers import RecordedAnswers, write_recorded
+from bioelx_bench_llm.recorded_options import recorded_facts, recorded_options
+from bioelx_bench_llm.request_runner import CONTINUE, Deadline, RequestRunner
+from bioelx_bench_llm.requests import Request
+from bioelx_bench_llm.strategies.base import Question, Strategy, StrategyContext, Verdict
+from bioelx_bench_llm.strategies.registry import find_strategy, foreign_code
 
-STRATEGIES: Final[Mapping[Strategy, StrategyFunction]] = {
-    "pointwise": pointwise,
-    "listwise": listwise,
-    "setwise": setwise,
-    "rerank": rerank,
-}
 Item = tuple[Mention, Sequence[Candidate]]
+MIN_FAILED: Final = 10
+"""Failed mentions before a share of all can stop a run, since a server may stumble once."""
 
 
 def make_ranker(options: LlmOptions, environment: Environment) -> LlmRanker:
@@ -55,9 +49,9 @@ class Outcome:
     verdict: Verdict
 
     @property
-    def failures(self) -> int:
-        """Questions about it that were given up though asking again might help."""
-        return sum(f.kind not in {"rejected", "too_long", "refused"} for f in self.verdict.failures)
+    def lasting(self) -> bool:
+        """Whether it failed in a way that asking again would not change."""
+        return all(failure.lasting for failure in self.verdict.failures)
 
 
 class LlmRanker(BaseRanker):
@@ -73,62 +67,82 @@ class LlmRanker(BaseRanker):
         MissingError: A prompt, a key or a file of recorded answers is not there.
     """
 
+    options: LlmOptions
+
     def __init__(
         self, options: LlmOptions, environment: Environment, provider: LocalProvider | None = None
     ) -> None:
-        strategy = default_strategy(options.model) if options.strategy == "auto" else options.strategy
-        if provider is not None and options.strategy == "auto":
-            strategy = "pointwise"
+        recorded = RecordedAnswers(options.replay.expanduser()) if options.replay is not None else None
+        if recorded is not None:
+            options = recorded_options(options, recorded)
+        name = default_strategy(options.model) if options.strategy == "auto" else options.strategy
+        strategy = find_strategy(name)
         check_combination(options, strategy, provider)
-        reference = default_prompt(options.model, strategy) if options.prompt == "auto" else options.prompt
-        self._options = options
+        template = strategy.template or strategy.name
+        if options.prompt != "auto":
+            template = options.prompt
+        elif own := default_prompt(options.model, name):
+            template = own
+        self.options = options
+        self.interpolation = Interpolation(options.mix, options.evidence_temperature)
+        self.max_errors = options.max_errors
+        self.model_revision = None if provider is None else provider.revision
+        if recorded is not None:
+            self.model_revision = recorded.revision
         self._environment = environment
         self._provider = provider
-        self._strategy: Strategy = strategy
-        self._prompt: Prompt = load_prompt(reference, strategy)
+        self._recorded = recorded
+        self._strategy = strategy
+        self._strategy_name = name
+        self._prompt: Prompt = load_prompt(template, strategy.blocks)
         self._endpoint = Endpoint(options, offline=environment.offline, provider=provider)
-        self._answers = open_answers(
-            environment.cache.root / "answers", options.cache_file, read_only=options.replay_only
-        )
+        self._answers = recorded or shared_answers(environment.cache.root / "answers")
         self._loop = Loop()
-        self._tools = Tools(
-            options=options,
-            prompt=self._prompt,
-            cards=Cards(environment.kb, options.aliases, options.definition_tokens),
-            caller=Caller(self._endpoint, self._answers, options),
-            seed=environment.seed,
-        )
+        self._context = self._make_context(may_ask=recorded is None)
 
-    @cached_property
-    def model_revision(self) -> str | None:
-        """The revision the user gave, or the hash of a local model's files."""
-        return self._options.revision or (self._provider.revision if self._provider is not None else None)
+    def _make_context(
+        self, *, may_ask: bool, on_answer: Callable[[Request, Answer], None] | None = None
+    ) -> StrategyContext:
+        return StrategyContext(
+            options=self.options,
+            prompt=self._prompt,
+            views=CandidateViews(self._environment.kb),
+            runner=RequestRunner(
+                self._endpoint, self._answers, self.options, may_ask=may_ask, on_answer=on_answer
+            ),
+            seed=self._environment.seed,
+        )
 
     def identity(self) -> Mapping[str, Any]:
-        """What results depend on beside the options: the strategy in effect and the prompt's hash."""
+        """What results depend on beside the options: the strategy in effect, the prompt's hash, the place asked."""
+        foreign = foreign_code(self._strategy_name)
         return {
-            "strategy": self._strategy,
+            "strategy": self._strategy_name,
             "prompt_sha256": self._prompt.sha256,
             "parameters": self._endpoint.parameters,
-            "endpoint": self._endpoint.base if self._provider is None else None,
+            "endpoint": None
+            if self._provider is not None or self._recorded is not None
+            else self._endpoint.base,
+            **({"strategy_sha256": foreign} if foreign else {}),
+            **({"replayed": True} if self._recorded is not None else {}),
         }
 
     def notes(self) -> Notes:
         """What this process did; nothing that results depend on."""
-        meter = self._tools.caller.meter
+        stats = self._context.runner.stats
         counts = {
-            "calls": meter.attempts,
-            "answered": meter.answered,
-            "answers_from_cache": meter.cached,
-            "prompt_tokens": meter.prompt_tokens,
-            "completion_tokens": meter.completion_tokens,
-            "answers_without_price": meter.unpriced,
+            "calls": stats.attempts,
+            "answered": stats.answered,
+            "answers_from_cache": stats.cached,
+            "prompt_tokens": stats.prompt_tokens,
+            "completion_tokens": stats.completion_tokens,
+            "answers_without_price": stats.unpriced,
         }
         facts = {
             "prompt": self._prompt.name,
-            "failed_attempts": dict(sorted(meter.failures.items())),
-            "answer_forms": dict(sorted(meter.forms.items())),
-            "paid_usd": meter.paid_usd,
+            "failed_attempts": dict(sorted(stats.failures.items())),
+            "answer_forms": dict(sorted(stats.forms.items())),
+            "paid_usd": stats.paid_usd,
             **(self._provider.notes() if self._provider is not None else {}),
         }
         return Notes(counts=counts, facts=facts)
@@ -140,30 +154,47 @@ class LlmRanker(BaseRanker):
     def rank_many(self, items: Iterable[Item]) -> Iterator[Ranking]:
         """Rank mentions concurrently, yielding each as soon as it is there.
 
-        A mention with a question that failed for good is kept to the end, tried once more, and only then
-        yielded as it is, so that a run that stops before then asks it again when it continues.
+        A mention with a question that failed for good is kept to the end, tried once more if that may help, and
+        only then yielded as it is, so that a run that stops before then asks it again when it continues.
 
         Raises:
             BenchError: `max_cost` or `max_errors` is reached or no call can succeed. All that was finished by
                 then has been yielded.
         """
-        held: list[Item] = []
-        limit = self._options.max_errors
         total = len(items) if isinstance(items, Sized) else None
+        held: list[Outcome] = []
+        seen = 0
         with self._environment.progress.task(self._title, total=total, unit="mentions") as bar:
-            for outcome in self._outcomes(items, bar, lambda: len(held) <= limit):
-                if outcome.failures:
-                    held.append(outcome.item)
-                    last = outcome
+            for outcome in self._outcomes(items, bar, lambda: not self._too_many(len(held), total)):
+                seen += 1
+                if outcome.verdict.failures:
+                    held.append(outcome)
                 else:
                     yield outcome.ranking
-            if len(held) > limit:
-                raise too_many_errors(len(held), last)
-            yield from (outcome.ranking for outcome in self._outcomes(held, bar, lambda: True))
+            if self._too_many(len(held), total):
+                raise too_many_errors(len(held), held[-1])
+            again = [outcome.item for outcome in held if not outcome.lasting]
+            failed = [outcome for outcome in held if outcome.lasting]
+            for outcome in self._outcomes(again, bar, lambda: True):
+                if outcome.verdict.failures:
+                    failed.append(outcome)
+                else:
+                    yield outcome.ranking
+            limit = self.max_errors if self.max_errors >= 1 else self.max_errors * seen
+            if failed and len(failed) > limit:
+                raise too_many_errors(len(failed), failed[-1])
+            yield from (outcome.ranking for outcome in failed)
+
+    def _too_many(self, failed: int, total: int | None) -> bool:
+        """Whether so many mentions failed that the run stops before all were tried."""
+        limit = self.max_errors
+        if 0 < limit < 1:
+            limit = max(limit * (total or 0), MIN_FAILED)
+        return failed > limit
 
     @property
     def _title(self) -> str:
-        return f"Asking {self._options.model.removeprefix('local:')}"
+        return f"Asking {self.options.model.removeprefix('local:')}"
 
     def _outcomes(self, items: Iterable[Item], bar: Task, go_on: Callable[[], bool]) -> Iterator[Outcome]:
         """Keep enough mentions under way to fill every slot, and yield what becomes of each.
@@ -177,7 +208,7 @@ class LlmRanker(BaseRanker):
         started = time.monotonic()
         try:
             while True:
-                while stop is None and go_on() and sum(running.values()) < 2 * self._options.concurrency:
+                while stop is None and go_on() and sum(running.values()) < 2 * self.options.concurrency:
                     item = next(waiting, None)
                     if item is None:
                         break
@@ -193,7 +224,7 @@ class LlmRanker(BaseRanker):
                     stop = stop or error
                     continue
                 outcome = future.result()
-                if not outcome.failures:
+                if not outcome.verdict.failures:
                     bar.advance(1, note=self._note(time.monotonic() - started))
                 yield outcome
         finally:
@@ -202,28 +233,44 @@ class LlmRanker(BaseRanker):
         if stop is not None:
             raise stop
 
-    async def _rank(self, item: Item) -> Outcome:
+    async def _rank(self, item: Item, context: StrategyContext | None = None) -> Outcome:
         mention, candidates = item
         if not candidates:
             return Outcome(item, Ranking(mention.id, ()), Verdict([]))
-        question = Question(mention, candidates, self._tools, Clock(self._options.deadline))
-        verdict = await STRATEGIES[self._strategy](question)
-        return Outcome(item, assemble(mention, candidates, verdict, self._options.fusion), verdict)
+        question = Question(mention, candidates, context or self._context, Deadline(self.options.deadline))
+        verdict = await self._strategy.run(question)
+        return Outcome(item, assemble(mention, candidates, verdict), verdict)
 
     def _questions(self, candidates: int) -> int:
         """About how many calls a mention asks for at once."""
-        if self._strategy == "pointwise":
-            return max(candidates, 1)
-        if self._strategy == "setwise":
-            return max(math.ceil(candidates / self._options.set_size), 1)
-        return self._options.repeats if self._strategy == "listwise" else 1
+        return max(self._strategy.calls(candidates, self.options), 1)
+
+    def export(self, items: Iterable[Item], path: Path) -> tuple[int, int]:
+        """Write the answers to all questions about `items` that are in the cache into a file for replay.
+
+        Returns:
+            How many answers were written, and how many mentions lack one.
+        """
+        answers: dict[str, Answer] = {}
+
+        def keep(request: Request, answer: Answer) -> None:
+            answers[request.question_hash] = answer
+
+        context = self._make_context(may_ask=False, on_answer=keep)
+        lacking = 0
+        for item in items:
+            outcome = self._loop.submit(self._rank(item, context)).result()
+            lacking += bool(outcome.verdict.failures)
+        facts = recorded_facts(self.options, self._strategy_name, self._prompt, self.model_revision)
+        write_recorded(path, answers, self._strategy.compact, facts)
+        return len(answers), lacking
 
     def _note(self, seconds: float) -> str:
         """The end of the progress line: calls a second, tokens and, where something was paid, money."""
-        meter = self._tools.caller.meter
-        tokens = meter.prompt_tokens + meter.completion_tokens
-        shown = f"{meter.answered / max(seconds, 1e-9):.1f} calls/s, {tokens / 1000:.1f}k tokens"
-        return f"{shown}, ${meter.paid_usd:.4f}" if meter.paid_usd else shown
+        stats = self._context.runner.stats
+        tokens = stats.prompt_tokens + stats.completion_tokens
+        shown = f"{stats.answered / max(seconds, 1e-9):.1f} calls/s, {tokens / 1000:.1f}k tokens"
+        return f"{shown}, ${stats.paid_usd:.4f}" if stats.paid_usd else shown
 
     def close(self) -> None:
         """Close connections, the model and the cache."""
@@ -239,15 +286,15 @@ def check_combination(options: LlmOptions, strategy: Strategy, provider: LocalPr
     Raises:
         UsageError: See the messages.
     """
-    if strategy == "rerank" and provider is not None:
+    if strategy.endpoint == "rerank" and provider is not None:
         raise UsageError(
             "a model in this process has no rerank endpoint",
             where="-K strategy=rerank",
             hint="use pointwise, setwise or listwise",
         )
-    if options.repeats > 1 and strategy != "listwise":
+    if options.repeats > 1 and strategy.name in {"pointwise", "setwise", "rerank"}:
         raise UsageError(
-            f"repeats has no effect with the strategy {strategy}",
+            f"repeats has no effect with the strategy {strategy.name}",
             where=f"-K repeats={options.repeats}",
             hint="add -K strategy=listwise, or leave repeats out",
         )
@@ -257,8 +304,10 @@ def too_many_errors(count: int, last: Outcome) -> BenchError:
     """The error that ends a run with too many failed mentions."""
     failure = last.verdict.failures[-1]
     return BenchError(
-        f"stopped: {count} mentions failed after every retry, the last one by {failure.kind}",
+        f"stopped: {count} mentions failed, the last one by {failure.kind}",
         where=last.item[0].id,
         why=failure.detail or None,
-        hint=f"check the endpoint (bioelx-bench doctor --ranker NAME), or raise -K max_errors; {CONTINUE}",
+        hint=f"check the endpoint (bioelx-bench doctor --ranker NAME), or raise -K max_errors; {CONTINUE}"
+        if failure.kind != "not_recorded"
+        else "use the options of the recorded run, or ask a model; -K max_errors allows for some that are missing",
     )

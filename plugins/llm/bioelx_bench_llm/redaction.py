@@ -7,14 +7,22 @@ import os
 import re
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 REMOVED: Final = "[key removed]"
-SECRET_NAME: Final = re.compile(r"(API_?KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS)", re.I)
-SHORTEST: Final = 8
+SECRET_NAME: Final = re.compile(r"(_KEY$|API_?KEY|TOKEN|SECRET|PASSW|CREDENTIAL|BEARER|_AUTH$)", re.I)
+USER_PART: Final = re.compile(r"\w+://([^/@\s]+)@")
+"""User and password in an address, whatever variable it stands in."""
+MIN_SECRET_LENGTH: Final = 8
 """Values shorter than this are placeholders such as `none`, and common words besides."""
 LOOKS_LIKE_KEY: Final = re.compile(
-    r"\b(sk|pk|rk|hf|gsk|xai|ghp|AIza)[-_][A-Za-z0-9_*-]{6,}|(?i:bearer)\s+[\w.~+/*=-]{6,}"
+    r"\b(?:sk|pk|rk|hf|gsk|xai|ghp|gho|glpat|xox[abp]|AIza)[-_][A-Za-z0-9_*-]{6,}|\bAIza[\w-]{20,}"
+    r"|\bA(?:KI|SI)A[A-Z0-9]{16}\b|\bya29\.[\w-]{10,}|\beyJ[\w-]{10,}\.[\w.-]{10,}"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY|(?i:bearer|basic)\s+[\w.~+/*=-]{8,}"
+    r"|(?<=://)[^/@\s:]*:[^/@\s]*(?=@)"
+)
+LONG_RANDOM: Final = re.compile(
+    r"(?=[\w+/=-]*\d)(?=[\w+/=-]*[A-Z])(?=[\w+/=-]*[a-z])[\w+/=-]{32,}|[0-9a-f]{32,}"
 )
 
 
@@ -29,7 +37,9 @@ class Redactor:
     def __init__(self, environment: Mapping[str, str] | None = None, extra: tuple[str, ...] = ()) -> None:
         variables = os.environ if environment is None else environment
         values = {v for k, v in variables.items() if SECRET_NAME.search(k)} | set(extra)
-        forms = {form for value in values if len(value) >= SHORTEST for form in forms_of(value)}
+        parts = [match[1] for v in variables.values() for match in USER_PART.finditer(v)]
+        values |= {part for whole in parts for part in (whole, unquote(whole), *password_of(whole))}
+        forms = {form for value in values if len(value) >= MIN_SECRET_LENGTH for form in forms_of(value)}
         pattern = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
         self._known = re.compile(pattern) if pattern else None
 
@@ -44,6 +54,17 @@ class Redactor:
         return text if self._known is None else self._known.sub(REMOVED, text)
 
 
+def password_of(user_part: str) -> tuple[str, ...]:
+    """The password in `user:password`, as it stands and unquoted."""
+    password = user_part.partition(":")[2]
+    return (password, unquote(password)) if password else ()
+
+
+def looks_like_secret(value: str) -> bool:
+    """Whether a value has the form of a key: a known prefix, an address with a password, or long and random."""
+    return bool(LOOKS_LIKE_KEY.search(value) or LONG_RANDOM.fullmatch(value.strip()))
+
+
 def forms_of(value: str) -> set[str]:
     """A key as it is, quoted for an address, and in base64 at each of the three alignments."""
     forms = {value, quote(value, safe=""), value.strip()}
@@ -52,4 +73,4 @@ def forms_of(value: str) -> set[str]:
         coded = base64.b64encode(b"\0" * shift + data).decode()
         first, last = (0, 2, 3)[shift], len(coded) - (4 if (shift + len(data)) % 3 else 0)
         forms |= {coded[first:last], coded[first:last].replace("+", "-").replace("/", "_")}
-    return {form for form in forms if len(form) >= SHORTEST}
+    return {form for form in forms if len(form) >= MIN_SECRET_LENGTH}

@@ -1,4 +1,4 @@
-"""One question to an endpoint, and the key under which its answer is kept."""
+"""One question to an endpoint, and the hashes under which its answer is kept."""
 
 from __future__ import annotations
 
@@ -38,20 +38,13 @@ class Request:
         if self.schema is not None:
             return ("json_schema", "json_object_schema", "json_object", "text")
         if self.top_logprobs:
-            return ("logprobs", "text")
+            return ("logprobs", "few_logprobs", "text")
         return ("rerank",) if self.documents else ("text",)
 
-    def key(self, model: str, endpoint: str, parameters: Mapping[str, Any]) -> str:
-        """What the answer is stored under: a hash of all that it depends on.
-
-        The form is left out: it follows from the request and what the endpoint can do.
-        """
-        value: dict[str, Any] = {
-            "model": model,
-            "endpoint": endpoint,
-            "parameters": dict(parameters),
-            "max_tokens": self.max_tokens,
-        }
+    @property
+    def question_hash(self) -> str:
+        """Hash (hex) of all that is asked. The form is left out: it follows from what the endpoint can do."""
+        value: dict[str, Any] = {"max_tokens": self.max_tokens}
         if self.documents:
             value |= {"query": self.query, "documents": list(self.documents)}
         else:
@@ -61,4 +54,9 @@ class Request:
                 "schema": self.schema,
                 "seed": self.seed,
             }
+        return hashlib.sha256(canonical_json(value).encode("utf-8", "replace")).hexdigest()
+
+    def key(self, model: str, endpoint: str, parameters: Mapping[str, Any]) -> str:
+        """What the answer is cached under: a hash of all that it depends on."""
+        value = [self.question_hash, model, endpoint, dict(parameters)]
         return hashlib.sha256(canonical_json(value).encode("utf-8", "replace")).hexdigest()

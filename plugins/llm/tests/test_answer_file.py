@@ -7,18 +7,20 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from bioelx_bench_llm.answers import Answer, AnswerFile, open_answers
+from bioelx_bench_llm.answer_cache import Answer, AnswerFile, Position
 from bioelx_bench_llm.requests import Request
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bioelx_bench.errors import DataError, MissingError
+from bioelx_bench.errors import DataError
 
+LOGPROBS = st.floats(-100, 0)
+PAIRS = st.lists(st.tuples(st.text(max_size=5), LOGPROBS), max_size=4).map(tuple)
 ANSWERS = st.builds(
     Answer,
     text=st.text(max_size=50),
-    alternatives=st.none()
-    | st.lists(st.tuples(st.text(max_size=5), st.floats(-100, 0)), max_size=4).map(tuple),
+    positions=st.none()
+    | st.lists(st.builds(Position, st.text(max_size=5), LOGPROBS, PAIRS), max_size=3).map(tuple),
     scores=st.none() | st.lists(st.tuples(st.integers(-5, 50), st.floats(-1e6, 1e6)), max_size=4).map(tuple),
     prompt_tokens=st.integers(0, 10**6),
     cost_usd=st.none() | st.floats(0, 10),
@@ -82,11 +84,9 @@ def test_foreign_and_damaged_files_are_refused(tmp_path: Path) -> None:
     other.close()
     with pytest.raises(DataError, match="not a file of answers"):
         AnswerFile(tmp_path / "other.sqlite")
-    with pytest.raises(MissingError):
-        open_answers(tmp_path, tmp_path / "absent.sqlite", read_only=True)
 
 
-@pytest.mark.parametrize("stored", ["[]", "{", '{"alternatives": [[1]]}', "[" * 2000, '{"scores": 5}'])
+@pytest.mark.parametrize("stored", ["[]", "{", '{"positions": [[1]]}', "[" * 2000, '{"scores": 5}'])
 def test_a_changed_answer_is_an_error(tmp_path: Path, stored: str) -> None:
     path = tmp_path / "a.sqlite"
     AnswerFile(path).close()

@@ -93,7 +93,7 @@ def test_qwen3_is_asked_not_to_think(make: Any, provider: str) -> None:
     with Running() as server:
         ranker = make(model=f"{provider}/Qwen/Qwen3-Reranker-0.6B", api_base=server.base)
         assert next(ranker.rank_many(items(1))).usage.calls == 10
-        assert ranker.notes()["prompt"] == "qwen3-reranker"
+        assert ranker.notes().facts["prompt"] == "qwen3-reranker"
         (body, *_) = server.bodies
     assert body["chat_template_kwargs"] == {"enable_thinking": False}
     assert (body["logprobs"], body["top_logprobs"], body["max_tokens"]) == (True, 20, 1)

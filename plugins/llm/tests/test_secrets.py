@@ -63,8 +63,8 @@ def test_a_server_that_echoes_the_key_leaks_nothing(
                 shown += repr(chain)
                 chain = chain.__cause__ or (None if chain.__suppress_context__ else chain.__context__)
         assert any(KEY in head for head in server.headers), "the key is sent where it belongs"
-        shown += json.dumps([dict(ranker.notes()), dict(ranker.identity())])
-        shown += ranker._options.model_dump_json()
+        shown += json.dumps([dict(ranker.notes().facts), dict(ranker.identity())])
+        shown += ranker.options.model_dump_json()
         ranker.close()
     assert_clean(shown, "results and errors")
     assert_clean(caplog.text, "logs")

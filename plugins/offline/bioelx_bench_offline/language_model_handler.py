@@ -64,7 +64,7 @@ class LocalHandler(CustomLLM):
         return await asyncio.wrap_future(self._submit(arguments))
 
     def completion(self, *_: Any, **arguments: Any) -> ModelResponse:
-        """The same for a caller without an event loop."""
+        """The same for a runner without an event loop."""
         return self._submit(arguments).result()
 
     def notes(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import ClassVar
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from bioelx_bench_llm.calls import Clock
+from bioelx_bench_llm.request_runner import Deadline
 from bioelx_bench_llm.strategies.base import Question
 from bioelx_bench_llm.strategies.pointwise import pointwise_requests
 from bioelx_bench_offline import language_model_files
@@ -184,14 +184,14 @@ def test_every_strategy_runs(environment: Environment, strategy: str) -> None:
 
 def test_names_resolve_to_models_in_this_process(tmp_path: Path, environment: Environment) -> None:
     plugins, config = load_plugins(), load_config()
-    found = resolve_ranker(plugins, config, "smollm2", ["fusion=0.2"])
-    assert found is not None and found.options.fusion == 0.2  # type: ignore[attr-defined]
-    other = resolve_ranker(plugins, config, f"local:{smollm2_file()}", [])
-    assert other is not None and other.declared.spec.name == "local"
+    found = resolve_ranker(plugins, config, "smollm2", {"mix": "0.2"})
+    assert found is not None and found.options.mix == 0.2  # type: ignore[attr-defined]
+    other = resolve_ranker(plugins, config, f"local:{smollm2_file()}", {})
+    assert other is not None and (other.plugin or "").endswith("/local")
     one, two = found.make(environment), other.make(environment)
     assert one.model_revision == two.model_revision == model_revision(smollm2_file())
     with pytest.raises(MissingError, match="no model"):
-        absent = resolve_ranker(plugins, config, f"local:{tmp_path}/absent.gguf", [])
+        absent = resolve_ranker(plugins, config, f"local:{tmp_path}/absent.gguf", {})
         assert absent is not None
         absent.make(environment)
     one.close()
@@ -237,7 +237,7 @@ def test_declaring_imports_nothing_heavy() -> None:
     code = (
         "import sys; from bioelx_bench.plugins import load_plugins; from bioelx_bench.config import load_config\n"
         "from bioelx_bench.runs.components import resolve_ranker\n"
-        "resolve_ranker(load_plugins(), load_config(), 'smollm2', [])\n"
+        "resolve_ranker(load_plugins(), load_config(), 'smollm2', {})\n"
         "print([m for m in ('torch', 'transformers', 'litellm', 'llama_cpp', 'llm') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -268,11 +268,11 @@ def test_qwen3_reranker_is_asked_as_its_card_says(
             (folder / path.name).symlink_to(path.resolve())
     (folder / "chat_template.jinja").write_text(STAND_IN_TEMPLATE)
     ranker = make_ranker(LocalOptions(model=f"local:{folder}"), environment)
-    assert ranker.identity()["strategy"] == "pointwise" and ranker.notes()["prompt"] == "qwen3-reranker"
+    assert ranker.identity()["strategy"] == "pointwise" and ranker.notes().facts["prompt"] == "qwen3-reranker"
     (mention, candidates), *_ = items(1)
     context = mention.document.text.replace("Herzinfarkt", "<mention>Herzinfarkt</mention>")
     flags = ranker.identity()["parameters"]["extra_body"]["chat_template_kwargs"]
-    requests = pointwise_requests(Question(mention, candidates, ranker._tools, Clock(1.0)))
+    requests = pointwise_requests(Question(mention, candidates, ranker._context, Deadline(1.0)))
     tokens = 0
     for candidate, request in zip(candidates, requests, strict=True):
         text = (

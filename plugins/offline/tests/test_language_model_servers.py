@@ -76,7 +76,7 @@ def rank(base: str, model: str, strategy: str, folder: Path) -> tuple[set[str], 
     )  # type: ignore[arg-type]
     ranker = LlmRanker(options, model_environment(folder / strategy))
     rankings = list(ranker.rank_many(items(2)))
-    forms = set(ranker.notes()["answer_forms"])
+    forms = set(ranker.notes().facts["answer_forms"])
     ranker.close()
     assert all(len(r.candidates) == 3 and r.usage.prompt_tokens > 50 for r in rankings)
     summed: dict[str, int] = {}

@@ -250,8 +250,8 @@ def slice_chart(rows: Sequence[Row], labels: Sequence[str]) -> Chart:
     return Chart(
         name="slices",
         title="Recall@1 over parts of the mentions",
-        note="Of all subsets together, after the last stage; lines are Wilson's 95 % intervals. Frequency: mentions of "
-        "the same concept in the data.",
+        note="Of all subsets together, after the last stage; lines are Wilson's 95 % intervals. Frequency: mentions "
+        "of the same concept in the data.",
         spec=base(named, {"step": 14 + 8 * len(labels), "for": "position"}) | {"layer": [interval, points]},
     )
 

@@ -1,66 +1,71 @@
-"""Pointwise: one candidate a question; its evidence is P(yes) against P(no) at the answer's first token."""
+"""Pointwise: one candidate a question; its evidence is the log-odds of "yes" against "no" where the answer begins."""
 
 from __future__ import annotations
 
-import math
+from dataclasses import replace
+from typing import Final
 
-from bioelx_bench_llm.answers import Answer
+from bioelx_bench_llm.answer_cache import Answer, Position
+from bioelx_bench_llm.reading import MAX_LOG_ODDS, read_words
 from bioelx_bench_llm.requests import Request
-from bioelx_bench_llm.strategies.base import Question, Verdict, ask
+from bioelx_bench_llm.strategies.base import Question, Strategy, Verdict, ask
+
+WORDS: Final = ("yes", "no")
 
 
 async def pointwise(question: Question) -> Verdict:
     """Ask about each candidate by itself, so that there is no bias by position.
 
-    Repairs counted: `logprobs_missing` (the answer's word was taken instead), `undecided` (neither word).
+    Fallbacks are those of `reading.read_words`.
     """
-    tools = question.tools
     verdict = Verdict([])
     for answer in await ask(question, pointwise_requests(question), verdict):
-        value, repair = (None, None) if answer is None else probability_of_yes(answer)
+        value, fallback = (None, "") if answer is None else log_odds_of_yes(answer)
         verdict.evidence.append(value)
-        if repair:
-            verdict.repairs[repair] += 1
+        if fallback:
+            verdict.fallbacks[fallback] += 1
     said = [e for e in verdict.evidence if e is not None]
-    verdict.nil = tools.options.nil and bool(said) and max(said) < tools.options.nil_threshold
+    verdict.nil = question.shared.options.nil and bool(said) and max(said) < 0
     return verdict
 
 
 def pointwise_requests(question: Question) -> list[Request]:
     """One request for each candidate, in their order."""
-    tools, values = question.tools, question.values
-    system = tools.prompt.system(values)
+    shared, values = question.shared, question.values
+    system = shared.prompt.system(values)
     return [
         Request(
-            messages=tools.prompt.messages_after(system, {**values, "candidate": question.card(i)}),
-            max_tokens=tools.options.max_tokens or 1,
-            top_logprobs=tools.options.top_logprobs,
+            messages=shared.prompt.messages_after(system, {**values, "candidate": view}),
+            max_tokens=shared.options.max_tokens or 1,
+            top_logprobs=shared.options.top_logprobs,
         )
-        for i in range(len(question.candidates))
+        for view in question.views
     ]
 
 
-def probability_of_yes(answer: Answer) -> tuple[float | None, str | None]:
-    """P(yes) / (P(yes) + P(no)), and the repair that was needed, if any.
-
-    Tokens count whatever their case and the space before them. Where only one of the words is among the
-    alternatives, the other can be no likelier than the least likely alternative and is given that value.
-    """
-    if answer.alternatives is None:
-        word = answer.text.strip().lower()
-        if word.startswith(("yes", "no")):
-            return (1.0 if word.startswith("yes") else 0.0), "logprobs_missing"
-        return None, "undecided"
-    yes = [value for token, value in answer.alternatives if token.strip().lower() == "yes"]
-    no = [value for token, value in answer.alternatives if token.strip().lower() == "no"]
-    if not yes and not no:
-        return None, "undecided"
-    floor = min(value for _, value in answer.alternatives)
-    high, low = log_sum(yes or [floor]), log_sum(no or [floor])
-    return 1.0 / (1.0 + math.exp(min(low - high, 700.0))), None
+def log_odds_of_yes(answer: Answer) -> tuple[float | None, str]:
+    """Log-odds of "yes" against "no", and the fallback that was needed or an empty string."""
+    reading = read_words(answer, WORDS)
+    if reading.log_masses is None:
+        return None, reading.fallback
+    yes, no = reading.log_masses
+    return min(max(yes - no, -MAX_LOG_ODDS), MAX_LOG_ODDS), reading.fallback
 
 
-def log_sum(values: list[float]) -> float:
-    """Logarithm of the sum of exponentials, without overflow."""
-    top = max(values)
-    return top + math.log(sum(math.exp(value - top) for value in values))
+def compact(answer: Answer) -> Answer:
+    """The answer as one token that is read to the same log-odds."""
+    reading = read_words(answer, WORDS)
+    if reading.log_masses is None or answer.positions is None:
+        return replace(answer, text=answer.text[:40])
+    yes, no = reading.log_masses
+    first = Position("yes" if yes >= no else "no", max(yes, no), (("yes", yes), ("no", no)))
+    return replace(answer, text="", positions=(first,))
+
+
+POINTWISE = Strategy(
+    name="pointwise",
+    run=pointwise,
+    calls=lambda candidates, _options: candidates,
+    needs_logprobs=True,
+    compact=compact,
+)

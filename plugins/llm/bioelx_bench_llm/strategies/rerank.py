@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import math
-
 from bioelx_bench_llm.requests import Request
-from bioelx_bench_llm.strategies.base import Question, Verdict, ask
+from bioelx_bench_llm.strategies.base import Question, Strategy, Verdict, ask, log_odds
 
 
 async def rerank(question: Question) -> Verdict:
     """Send the marked mention as the query and the candidates as documents.
 
-    Scores outside [0, 1] are taken for logits and put through the logistic function. Repairs counted:
-    `invented` (an index that was not sent), `duplicated`, `missing`.
+    The evidence is the score's log-odds where all scores lie in [0, 1], as most rerankers give them, else the score
+    itself, which then is a logit. Fallbacks counted: `out_of_range` (an index that was not sent), `duplicated`,
+    `missing`.
     """
-    tools, count = question.tools, len(question.candidates)
+    shared, count = question.shared, len(question.candidates)
     verdict = Verdict([None] * count)
     request = Request(
-        query=tools.prompt.render("query", question.values),
+        query=shared.prompt.render("query", question.values),
         documents=[
-            tools.prompt.render("document", {**question.values, "candidate": question.card(i)})
-            for i in range(count)
+            shared.prompt.render("document", {**question.values, "candidate": v}) for v in question.views
         ],
     )
     (answer,) = await ask(question, [request], verdict)
@@ -29,16 +27,19 @@ async def rerank(question: Question) -> Verdict:
     scores: dict[int, float] = {}
     for index, score in answer.scores or ():
         if not 0 <= index < count:
-            verdict.repairs["invented"] += 1
+            verdict.fallbacks["out_of_range"] += 1
         elif index in scores:
-            verdict.repairs["duplicated"] += 1
+            verdict.fallbacks["duplicated"] += 1
         else:
             scores[index] = score
-    if any(not 0 <= score <= 1 for score in scores.values()):
-        scores = {index: 1 / (1 + math.exp(-max(min(s, 700.0), -700.0))) for index, s in scores.items()}
+    if all(0 <= score <= 1 for score in scores.values()):
+        scores = {index: log_odds(score) for index, score in scores.items()}
     verdict.evidence = [scores.get(i) for i in range(count)]
     if len(scores) < count:
-        verdict.repairs["missing"] += count - len(scores)
+        verdict.fallbacks["missing"] += count - len(scores)
     said = list(scores.values())
-    verdict.nil = tools.options.nil and bool(said) and max(said) < tools.options.nil_threshold
+    verdict.nil = shared.options.nil and bool(said) and max(said) < 0
     return verdict
+
+
+RERANK = Strategy(name="rerank", run=rerank, blocks=("query", "document"), endpoint="rerank")
