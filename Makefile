@@ -3,14 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 CORE_VENV := .venv-core
-<<<<<<< HEAD
 PLUGINS := aliases bm25 sapbert llm offline report
-PROJECTS := pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
-=======
-PLUGINS := aliases bm25 sapbert llm offline
 EXAMPLES := char-ngram edit-distance sentence-transformers cross-encoder json-notes reciprocal-rank
 PROJECTS := pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml) $(EXAMPLES:%=plugins/examples/%/pyproject.toml)
->>>>>>> main
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
 .DEFAULT_GOAL := help

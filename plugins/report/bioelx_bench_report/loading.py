@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bioelx_bench.base import Environment
-from bioelx_bench.datasets.prepare import PreparedSubset, prepare_subset
+from bioelx_bench.datasets.prepare import prepare_subset
 from bioelx_bench.errors import BenchError, DataError
 from bioelx_bench.kb.catalogue import open_knowledge_base
 from bioelx_bench.kb.store import KnowledgeBase
@@ -104,7 +104,7 @@ def read_mentions(
     wanted = set(run.predictions().column("mention_id").to_pylist())
     found: dict[str, LabelledMention] = {}
     for subset in info.subsets:
-        prepared: PreparedSubset = prepare_subset(
+        prepared = prepare_subset(
             declared,
             revision=info.revision,
             subset=subset,
