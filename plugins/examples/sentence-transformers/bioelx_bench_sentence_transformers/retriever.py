@@ -62,7 +62,7 @@ class SentenceTransformersRetriever(BaseRetriever):
 
     def index(self, kb: KnowledgeBase, folder: Path) -> None:
         """Encode every name."""
-        size = self._model.get_sentence_embedding_dimension()
+        size = self.encode([""], "").shape[1]
         vectors = np.lib.format.open_memmap(
             folder / FILE, mode="w+", dtype=np.float32, shape=(kb.name_count, size)
         )
