@@ -35,6 +35,7 @@ class Environment:
         progress: Progress display; silent when stderr is no terminal.
         kb: The knowledge base of the run; None for components that run without one.
         plugins: What is declared, for components that use others (a fusion of two retrievers).
+        unit: What the run's scoring protocol will ask `search` for; known before an index is built.
     """
 
     cache: Cache
@@ -43,6 +44,7 @@ class Environment:
     progress: Progress = field(default_factory=Progress)
     kb: KnowledgeBase | None = None
     plugins: Plugins | None = None
+    unit: Unit = "concept"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

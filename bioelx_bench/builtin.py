@@ -105,6 +105,8 @@ def commands() -> list[CommandSpec]:
         "cards": "Build the dataset cards, and check that they agree",
         "kb": "Build and show knowledge bases",
         "doctor": "Check this machine, its plugins and models",
+        "cache": "Show and prune what is kept between runs",
+        "completion": "Print the completion script of a shell",
         "config": "Show every setting and where it comes from",
         "runs": "List the finished runs, filter and remove them",
         "show": "Show a finished run again: its table, time, tokens and cost",

@@ -47,6 +47,8 @@ def current_umask() -> int:
 
 def sync_folder(folder: Path) -> None:
     """Make a rename in `folder` survive a power cut."""
+    if os.name == "nt":  # Windows opens no folders, and its file systems log renames themselves
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -55,17 +55,17 @@ def run_ours(options: argparse.Namespace) -> tuple[dict[str, Any], float]:
 
 def our_vectors(options: argparse.Namespace, environment: Environment, kb: Any) -> Any:
     """The cached vectors, as fp32, of every name row, in the order of rows."""
-    from bioelx_bench_sapbert.building import embed_names
-    from bioelx_bench_sapbert.distinct import name_strings
-    from bioelx_bench_sapbert.locating import locate_model
+    from bioelx_bench_sapbert.model_files import locate_model
+    from bioelx_bench_sapbert.name_strings import group_names
+    from bioelx_bench_sapbert.name_vectors import NameEncoding, embed_names
     from bioelx_bench_sapbert.options import SapBertOptions
 
     settings = SapBertOptions(
         model=options.model, pooling=options.pooling, dtype="fp32", storage=options.storage
     )
-    strings = name_strings(kb, True)
-    files = locate_model(options.model, environment, None)
-    vectors = embed_names(kb, strings, settings, files, "fp32", environment).matrix()
+    strings = group_names(kb, True)
+    encoding = NameEncoding(settings, locate_model(options.model, environment), options.storage)
+    vectors = embed_names(kb, strings, encoding, environment).matrix()
     rows = np.empty((kb.name_count, vectors.shape[1]), np.float32)
     for string, vector in enumerate(vectors):
         rows[strings.rows[strings.offsets[string] : strings.offsets[string + 1]]] = vector
@@ -86,7 +86,7 @@ def compare(language: str, accuracy: Any, rows: Any, scores: dict[str, Any]) -> 
     """Both figures of a language, and the mentions that ties leave open."""
     found = {}
     for k in (1, 5):
-        ours = scores[language]["retrieval"][f"recall@{k}"]
+        ours = scores[language]["retrieval"]["figures"][f"recall@{k}"]
         low, high = accuracy.bounds(k)
         found[f"acc@{k}"] = {
             "same": low - 1e-9 <= ours <= high + 1e-9,
@@ -115,7 +115,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     """Run both and compare."""
-    from bioelx_bench_sapbert.locating import locate_model
+    from bioelx_bench_sapbert.model_files import locate_model
     from sapbert_oracle import PlainEncoder, evaluate
 
     options = arguments()

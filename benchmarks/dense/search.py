@@ -18,38 +18,46 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bioelx_bench_sapbert.embeddings import Embeddings
+from bioelx_bench_sapbert.aggregation import TopK
+from bioelx_bench_sapbert.vectors import VectorStore
 from vectors import make_queries, make_vectors, own_memory
 
 from bioelx_bench.progress import Progress
 
 
-def measure_ours(embeddings: Embeddings, queries: Any, k: int) -> tuple[Any, dict[str, Any]]:
+def measure_ours(store: VectorStore, queries: Any, k: int) -> tuple[Any, dict[str, Any]]:
     """Search with the retriever's exact engine."""
     import torch
-    from bioelx_bench_sapbert.exact import ExactSearch
     from bioelx_bench_sapbert.hardware import choose_device, has_fast_bf16
+    from bioelx_bench_sapbert.search import ExactSearch
 
     device = choose_device("auto")
-    search = ExactSearch(embeddings, device, bf16=has_fast_bf16(device))
+    search = ExactSearch(store, device, bf16=has_fast_bf16(device))
     begin_clock()
-    rows = np.zeros((len(queries), k), np.int64)
 
-    def complete(_: int, found: Any, scores: Any, bound: float) -> bool:
-        return bool(len(found) >= k and np.sort(scores)[-k] > bound)
+    def aggregate(rows: Any, scores: Any) -> TopK:
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        pad = ((0, 0), (0, k - order.shape[1]))
+        return TopK(
+            np.pad(np.take_along_axis(rows, order, 1), pad, constant_values=-1),
+            np.pad(np.take_along_axis(scores, order, 1), pad, constant_values=-np.inf),
+        )
 
-    for number, found, scores in search.search(queries, 4 * k + 64, complete, Progress(False)):
-        rows[number] = found[np.lexsort((found, -scores))[:k]]
-    report = {"engine": search.name, "device": str(device), "searched_again": search.report.again}
+    rows = search.search(queries, 2 * k + 64, aggregate, Progress(False)).names
+    report = {
+        "engine": search.name,
+        "device": str(device),
+        "fallback_queries": search.report.fallback_queries,
+    }
     return rows, report | {"threads": torch.get_num_threads()}
 
 
-def measure_faiss(embeddings: Embeddings, queries: Any, k: int) -> tuple[Any, dict[str, Any]]:
+def measure_faiss(store: VectorStore, queries: Any, k: int) -> tuple[Any, dict[str, Any]]:
     """Search with FAISS's flat index, which holds the vectors in fp32; filling it is not timed."""
     import faiss
 
-    index = faiss.IndexFlatIP(embeddings.dimension)
-    for _, block in embeddings.blocks(65536 for _ in range(-(-len(embeddings) // 65536))):
+    index = faiss.IndexFlatIP(store.dimension)
+    for _, block in store.blocks(65536):
         index.add(block.astype(np.float32))
     begin_clock()
     return index.search(queries, k)[1], {
@@ -58,7 +66,7 @@ def measure_faiss(embeddings: Embeddings, queries: Any, k: int) -> tuple[Any, di
     }
 
 
-def greatest_loss(embeddings: Embeddings, queries: Any, ours: Any, theirs: Any) -> float:
+def greatest_loss(store: VectorStore, queries: Any, ours: Any, theirs: Any) -> float:
     """How far, where the two differ, the least true product of FAISS's list is below that of ours.
 
     Products are computed in fp64, in which those of stored vectors and fp32 queries are as good as exact.
@@ -67,7 +75,7 @@ def greatest_loss(embeddings: Embeddings, queries: Any, ours: Any, theirs: Any) 
     for query, mine, other in zip(queries, ours, theirs, strict=True):
         if set(mine.tolist()) != set(other.tolist()):
             least = [
-                float((embeddings.gather(rows).astype(np.float64) @ query.astype(np.float64)).min())
+                float((store.matrix()[rows].astype(np.float64) @ query.astype(np.float64)).min())
                 for rows in (mine, other)
             ]
             loss = max(loss, least[0] - least[1])
@@ -84,9 +92,9 @@ def begin_clock() -> None:
 
 def child(name: str, folder: Path, k: int) -> None:
     """One engine, in a process of its own; prints JSON."""
-    embeddings = Embeddings.open(folder)
+    store = VectorStore.open(folder)
     queries = np.load(folder / "queries.npy")
-    rows, report = {"ours": measure_ours, "faiss": measure_faiss}[name](embeddings, queries, k)
+    rows, report = {"ours": measure_ours, "faiss": measure_faiss}[name](store, queries, k)
     wall, cpu = time.perf_counter() - CLOCK["wall"], time.process_time() - CLOCK["cpu"]
     np.save(folder / f"{name}.npy", rows)
     report |= {
@@ -114,8 +122,8 @@ def main() -> None:
         return
     if not (options.folder / "manifest.json").is_file():
         make_vectors(options.folder, options.rows, options.dimension)
-    embeddings = Embeddings.open(options.folder)
-    np.save(options.folder / "queries.npy", make_queries(embeddings, options.queries))
+    store = VectorStore.open(options.folder)
+    np.save(options.folder / "queries.npy", make_queries(store, options.queries))
     names = ("ours",) if options.no_faiss else ("faiss", "ours")
     results = {}
     for name in names:
@@ -127,7 +135,7 @@ def main() -> None:
         ours, theirs = (np.load(options.folder / f"{name}.npy") for name in ("ours", "faiss"))
         same = np.mean([len(np.intersect1d(a, b)) / len(a) for a, b in zip(ours, theirs, strict=True)])
         queries = np.load(options.folder / "queries.npy")
-        lost = greatest_loss(embeddings, queries, ours, theirs)
+        lost = greatest_loss(store, queries, ours, theirs)
         ratio = {
             f"ratio_{unit}": round(
                 results["ours"][f"queries_{unit}"] / results["faiss"][f"queries_{unit}"], 2

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from bioelx_bench_sapbert.embeddings import CHUNK, Embeddings, Manifest
-from bioelx_bench_sapbert.statistics import mean_direction, measure
+from bioelx_bench_sapbert.vectors import CHUNK, VectorManifest, VectorStore, measure_vectors
+
+from bioelx_bench.progress import Progress
 
 QUERY_NOISE = 0.6
 
@@ -22,37 +21,34 @@ def block_of(number: int, rows: int, dimension: int) -> npt.NDArray[np.float16]:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
 
 
-def make_vectors(folder: Path, rows: int, dimension: int) -> Embeddings:
+def make_vectors(folder: Path, rows: int, dimension: int) -> VectorStore:
     """Write vectors and what a search needs to know of them."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "vectors.bin").open("wb") as file:
         for number, start in enumerate(range(0, rows, CHUNK)):
             file.write(block_of(number, min(CHUNK, rows - start), dimension).tobytes())
-    fields: dict[str, Any] = {
-        "model": "synthetic",
-        "revision": "1",
-        "encoding": {},
-        "chunks": [],
-        "precision": {},
-    }
-    fields |= {"rows": rows, "dimension": dimension, "dtype": "fp16", "halvings": 0, "software": {}}
-    unmeasured = Embeddings(folder, Manifest(**fields, statistics={}))
-
-    def blocks() -> Iterator[npt.NDArray[Any]]:
-        return (block for _, block in unmeasured.blocks(CHUNK for _ in range(-(-rows // CHUNK))))
-
-    center = mean_direction(blocks(), dimension)
-    np.save(folder / "center.npy", center)
-    manifest = Manifest(**fields, statistics=measure(blocks(), center).as_json())
-    (folder / "manifest.json").write_text(manifest.model_dump_json())
-    return Embeddings(folder, manifest)
+    manifest = VectorManifest(
+        identity={},
+        rows=rows,
+        dimension=dimension,
+        dtype="fp16",
+        chunks=[],
+        precision={},
+        oom_retries=0,
+        radius=0,
+        bf16_error=0,
+        software={},
+    )
+    store = measure_vectors(VectorStore(folder, manifest), Progress(enabled=False))
+    (folder / "manifest.json").write_text(store.manifest.model_dump_json())
+    return store
 
 
-def make_queries(embeddings: Embeddings, count: int) -> npt.NDArray[np.float32]:
+def make_queries(store: VectorStore, count: int) -> npt.NDArray[np.float32]:
     """Queries near some of the vectors."""
     generator = np.random.default_rng(99)
-    rows = np.sort(generator.choice(len(embeddings), count, replace=False))
-    vectors = embeddings.matrix()[rows].astype(np.float32)
+    rows = np.sort(generator.choice(len(store), count, replace=False))
+    vectors = store.matrix()[rows].astype(np.float32)
     noise = generator.standard_normal(vectors.shape, np.float32) / np.sqrt(vectors.shape[1])
     noisy = vectors + QUERY_NOISE * noise
     return (noisy / np.linalg.norm(noisy, axis=1, keepdims=True)).astype(np.float32)

@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 from bioelx_bench_llm.answer_cache import Answer, AnswerFile
-from bioelx_bench_llm.request_runner import Deadline
 from bioelx_bench_llm.options import LlmOptions
 from bioelx_bench_llm.ranker import Item, LlmRanker
+from bioelx_bench_llm.request_runner import Deadline
 from bioelx_bench_llm.strategies.base import Question
 from bioelx_bench_llm.strategies.pointwise import pointwise_requests
 
@@ -74,7 +74,7 @@ def fill(ranker: LlmRanker, work: list[Item], path: Path) -> list[list[str]]:
     """Store an answer to every request of the run; gives the keys by mention."""
     file, keys = AnswerFile(path), []
     for mention, candidates in work:
-        question = Question(mention, candidates, ranker._tools, Deadline(1.0))
+        question = Question(mention, candidates, ranker._context, Deadline(1.0))
         own = [ranker._endpoint.key(request) for request in pointwise_requests(question)]
         top = tuple((word, -0.1 * i - 0.1) for i, word in enumerate(["yes", "no", *map(str, range(18))]))
         file.put(

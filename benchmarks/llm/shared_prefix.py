@@ -11,8 +11,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from bioelx_bench_llm.request_runner import Deadline
 from bioelx_bench_llm.ranker import Item
+from bioelx_bench_llm.request_runner import Deadline
 from bioelx_bench_llm.strategies.base import Question
 from bioelx_bench_llm.strategies.pointwise import pointwise_requests
 from bioelx_bench_offline.language_model import SmolLm2Options, make_ranker
@@ -34,7 +34,7 @@ def main(kb: KnowledgeBase, count: int) -> None:
     file = smollm2_file()
     scorer = Scorer(ready_folder(file, model_revision(file), environment), "auto", "auto")
     prompts = [
-        [list(r.messages) for r in pointwise_requests(Question(*item, ranker._tools, Deadline(1.0)))]
+        [list(r.messages) for r in pointwise_requests(Question(*item, ranker._context, Deadline(1.0)))]
         for item in mentions(kb, environment, count)
     ]
     other = {"role": "user", "content": "None of the contexts.\n\nNone of the candidates."}

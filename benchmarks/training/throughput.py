@@ -53,7 +53,7 @@ def library_loss(settings: TrainingSettings) -> Loss:
     from pytorch_metric_learning.losses import MultiSimilarityLoss
     from pytorch_metric_learning.miners import TripletMarginMiner
 
-    loss = MultiSimilarityLoss(alpha=settings.alpha, beta=settings.beta, base=settings.base)
+    loss = MultiSimilarityLoss(alpha=1, beta=60, base=0.5)
     miner = TripletMarginMiner(margin=settings.margin, type_of_triplets="all")
     return lambda vectors, concepts: loss(vectors, concepts, miner(vectors, concepts))
 

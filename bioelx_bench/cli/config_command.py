@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from bioelx_bench.cli.session import Session
-from bioelx_bench.config import purposes
+from bioelx_bench.config import PROJECT_FILE, defaults, purposes
+from bioelx_bench.errors import UsageError
+from bioelx_bench.files import write_text
+from bioelx_bench.runs.run_config import FIELDS, cli_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,14 +23,55 @@ SECRET: Final = re.compile(r"key|token|secret|password", re.IGNORECASE)
 
 
 def make_app() -> typer.Typer:
-    """The `config` command."""
+    """The `config` commands."""
     app = typer.Typer(add_completion=False)
-    app.command(name="config")(show_config)
+    app.callback(invoke_without_command=True)(show_config)
+    app.command(name="init")(write_config)
     return app
+
+
+def write_config(
+    ctx: typer.Context,
+    output: Annotated[Path, typer.Option(help="The file to write.")] = Path(PROJECT_FILE),
+) -> None:
+    """Write a configuration file with every setting in a comment, to be uncommented where wanted."""
+    session: Session = ctx.obj
+    if os.path.lexists(output):
+        raise UsageError(
+            f"{output} is already there", where="--output", hint="choose another with --output FILE"
+        )
+    write_text(output, commented_file())
+    session.emit({"written": str(output)}, lambda console: console.print(f"wrote {output}", markup=False))
+
+
+def commented_file() -> str:
+    """Every setting that a file may hold, commented out at its default, then an example of each table."""
+    lines = ["# Settings of bioelx-bench; remove the '#' before what you want to change.", ""]
+    found = defaults()
+    for name, purpose in purposes().items():
+        value = plain(found[name].value)
+        allowed = cli_of(name).allowed if name in FIELDS else ()
+        lines.append(f"# {purpose}" + (f": {', '.join(allowed)}" if allowed else ""))
+        shown = '"..."' if value is None else json.dumps(value, ensure_ascii=False)
+        lines.append(f"#{name} = {shown}")
+        lines.append("")
+    lines += [
+        "# Options of components, as -R, -K and -D give them; model= makes a new name for a model.",
+        "#[retrievers.bm25]",
+        '#fields = "both"',
+        "",
+        "#[rankers.mine]",
+        '#model = "hosted_vllm/Qwen/Qwen3-Reranker-0.6B"',
+        '#api_base = "http://localhost:8000/v1"',
+        "",
+    ]
+    return "\n".join(lines)
 
 
 def show_config(ctx: typer.Context) -> None:
     """Show every setting with its value and origin; values that look like secrets are hidden."""
+    if ctx.invoked_subcommand is not None:
+        return
     session: Session = ctx.obj
     config, wording = session.config, purposes()
     data: dict[str, Any] = {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bioelx_bench.cli.machine import machine_checks, model_checks
 from bioelx_bench.cli.session import Session
 
 if TYPE_CHECKING:
@@ -25,34 +26,44 @@ def make_app() -> typer.Typer:
 def doctor(
     ctx: typer.Context,
     retriever: Annotated[str | None, typer.Option(help="Check what this retriever needs.")] = None,
-    retriever_option: Annotated[list[str] | None, typer.Option("--retriever-option", "-R")] = None,
+    retriever_option: Annotated[
+        list[str] | None, typer.Option("--retriever-option", "-R", help="Option of the retriever, key=value.")
+    ] = None,
     ranker: Annotated[str | None, typer.Option(help="Check what this ranker needs.")] = None,
-    ranker_option: Annotated[list[str] | None, typer.Option("--ranker-option", "-K")] = None,
+    ranker_option: Annotated[
+        list[str] | None, typer.Option("--ranker-option", "-K", help="Option of the ranker, key=value.")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="Check what this preset needs.")] = None,
 ) -> None:
     """Check this machine, its plugins and models. Exit code 3 if something is missing."""
     from bioelx_bench.options import parse_pairs
     from bioelx_bench.runs.components import resolve_ranker, resolve_retriever
 
     session: Session = ctx.obj
+    plugins, config = session.plugins, session.config
+    spec = plugins.get("presets", preset).spec if preset is not None else None
     target: dict[str, Any] = {}
-    if retriever is not None:
-        target["retriever"] = resolve_retriever(
-            session.plugins, session.config, retriever, parse_pairs(retriever_option or (), "-R")
-        )
-    if ranker is not None:
+    name = retriever or (spec.retriever if spec is not None else None)
+    if name is not None:
+        given = parse_pairs(retriever_option or (), "-R")
+        target["retriever"] = resolve_retriever(plugins, config, name, given, spec)
+    name = ranker or (spec.ranker if spec is not None else None)
+    if name is not None:
         given = parse_pairs(ranker_option or (), "-K")
-        target["ranker"] = resolve_ranker(session.plugins, session.config, ranker, given)
-    checks = [*own_checks(session), *plugin_checks(session, target)]
+        target["ranker"] = resolve_ranker(plugins, config, name, given, spec)
+    checks = [*plugins_found(session), *machine_checks(session.cache.root)]
+    if "retriever" in target:
+        checks += model_checks(target["retriever"].options, session)
+    checks += plugin_checks(session, target)
     data = [dataclasses.asdict(check) for check in checks]
     session.emit(data, lambda console: show(console, checks))
     if any(check.status == "failed" for check in checks):
         raise typer.Exit(3)
 
 
-def own_checks(session: Session) -> list[Check]:
-    """Python, plugins, cache folder, disk and memory."""
+def plugins_found(session: Session) -> list[Check]:
+    """Python and the plugins, those set aside with the reason."""
     import platform
-    import shutil
 
     from bioelx_bench.base import Check
 
@@ -63,17 +74,6 @@ def own_checks(session: Session) -> list[Check]:
     for broken in session.plugins.broken:
         hint = f"pip install --force-reinstall {broken.distribution}"
         checks.append(Check(f"plugin {broken.name}", "failed", broken.reason, hint))
-    root = session.cache.root
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(root).free / 1e9
-        enough = free >= 5
-        advice = None if enough else "free space, or move the cache with BIOELX_BENCH_CACHE"
-        checks.append(Check("cache", "ok" if enough else "warning", f"{root}, {free:.0f} GB free", advice))
-    except OSError as error:
-        checks.append(
-            Check("cache", "failed", str(error), "set BIOELX_BENCH_CACHE to a folder you can write")
-        )
     return checks
 
 
@@ -104,6 +104,6 @@ def show(console: Console, checks: list[Check]) -> None:
         table.add_column(column, overflow="fold")
     for check in checks:
         mark, colour = marks[check.status]
-        detail = Text(check.detail + (f"\nmend: {check.hint}" if check.hint else ""))
+        detail = Text(check.detail + (f"\nhint: {check.hint}" if check.hint else ""))
         table.add_row(Text(mark, style=colour), Text(check.name), detail)
     console.print(table)

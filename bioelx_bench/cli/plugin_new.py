@@ -119,11 +119,6 @@ def render(name: str, kind: str, one_file: bool) -> tuple[dict[str, str], str]:
         f"{identifier}/__init__.py": f'"""A plugin of bioelx-bench: the {values["kind_label"]} {name}."""\n',
         f"{identifier}/py.typed": "",
         f"{identifier}/component.py": module_of(title, blocks["imports"], blocks["component"]),
-        f"{identifier}/plugin.py": module_of(
-            '"""What this plugin declares."""',
-            blocks["declare_imports"] + "\nfrom bioelx_bench import hookimpl",
-            blocks["declare"],
-        ),
         f"tests/test_{identifier}.py": module_of(
             f'"""The {values["kind_label"]} keeps its contract."""',
             test_imports,
@@ -131,6 +126,11 @@ def render(name: str, kind: str, one_file: bool) -> tuple[dict[str, str], str]:
             first_party=identifier,
         ),
     }
+    if "declare" in blocks:
+        imports = blocks["declare_imports"] + "\nfrom bioelx_bench import hookimpl"
+        files[f"{identifier}/plugin.py"] = module_of(
+            '"""What this plugin declares."""', imports, blocks["declare"]
+        )
     if "template" in blocks:
         files[f"{identifier}/{identifier}.jinja"] = blocks["template"] + "\n"
     return files, blocks["use"]

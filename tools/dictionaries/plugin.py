@@ -3,7 +3,7 @@
     PYTHONPATH=tools bioelx-bench --plugin tools/dictionaries/plugin.py aliases fetch dictionary -O files=... ...
 
 It reads FreeDict (dictd), EDICT and libhangul's hanja.txt (`pip install opencc`). It is no part of the product: the
-embedded adapter was trained on names that it made, and `benchmarks/training/experiment.sh` repeats that with it.
+embedded adapter was trained on names that it made, and `tools/training/experiment.sh` repeats that with it.
 
 Names join concepts in both directions: `sokeritauti = diabetes mellitus` gives a Finnish alias to the concept with
 the English name. A name with several senses (`max_senses`) or concepts (`max_concepts`), a short one or an acronym

@@ -24,7 +24,7 @@ WORD_SLACK: Final = 24
 
 
 MODEL_MARKS: Final = re.compile(
-    r"<\s*[/|｜]?\s*[\w:.▁ |｜/-]{1,60}[|｜]?\s*>"  # <|im_start|>, <start_of_turn>, </s>, <｜User｜>, <mention>
+    r"<\s?/?\s?[A-Za-z|｜][\w:.▁|｜/-]{0,60}\s?>|<0x[0-9A-Fa-f]{2}>"  # <|im_start|>, <start_of_turn>, </s>, <mention>
     r"|<<\s*/?\s*\w{1,20}\s*>>"  # <<SYS>>
     r"|\[\s*/?\s*[A-Z]{3,}(?:_[A-Z]+)*\s*\]"  # [INST], [/INST], [SYSTEM_PROMPT], [TOOL_CALLS]
     r"|◁[^▷\n]{0,40}▷"  # ◁think▷

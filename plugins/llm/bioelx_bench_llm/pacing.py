@@ -14,6 +14,9 @@ SPREAD: Final = 0.75
 """Least time between two beginnings, as a share of what it would be if they were spread evenly. Below 1, so that
 calls can become more frequent than they were."""
 
+MAX_GAP_SECONDS: Final = 0.1
+"""A first call that loads a model may take minutes; what follows must not wait for that."""
+
 MEMORY: Final = 0.1
 """Weight of the newest call in the mean duration."""
 
@@ -37,7 +40,7 @@ class Pacer:
             now: Time in seconds, from any deadline that never goes back.
         """
         begin = max(now, self._next)
-        self._next = begin + SPREAD * self._duration / self.concurrency
+        self._next = begin + min(SPREAD * self._duration / self.concurrency, MAX_GAP_SECONDS)
         return begin - now
 
     def observe(self, duration: float) -> None:

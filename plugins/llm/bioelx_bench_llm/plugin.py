@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bioelx_bench.declarations import CheckSpec, PresetSpec, RankerFamilySpec, RankerSpec
+from bioelx_bench.declarations import CheckSpec, CommandSpec, PresetSpec, RankerFamilySpec, RankerSpec
 from bioelx_bench.markers import hookimpl
 
 FACTORY = "bioelx_bench_llm.ranker:make_ranker"
@@ -64,4 +64,21 @@ def checks() -> list[CheckSpec]:
             summary="The ranker's endpoint answers, and its key is set",
             factory="bioelx_bench_llm.checks:check_ranker",
         )
+    ]
+
+
+@hookimpl
+def commands() -> list[CommandSpec]:
+    """Recorded answers, and the mix of evidence and scores."""
+    return [
+        CommandSpec(
+            name="answers",
+            summary="Write a run's answers into a file that repeats it without a model",
+            factory="bioelx_bench_llm.commands:make_answers",
+        ),
+        CommandSpec(
+            name="tune",
+            summary="Derive how to mix a ranker's evidence with the retriever's scores",
+            factory="bioelx_bench_llm.commands:make_tune",
+        ),
     ]

@@ -96,8 +96,9 @@ def read_words(answer: Answer, words: Sequence[str]) -> Reading:
     """The probabilities of the words an answer may begin with.
 
     They are read where the answer stands: at its first token, or behind tokens that lead up to it (spaces, quotes,
-    marks of emphasis, reasoning that has ended). A word that is not among a token's alternatives can be no likelier than the least likely of them, nor than what the listed ones leave. So one token's probability
-    alone is set against its complement.
+    marks of emphasis, reasoning that has ended). A word that is not among a token's alternatives can be no likelier
+    than the least likely of them, nor than what the listed ones leave. So one token's probability alone is set
+    against its complement.
 
     Fallbacks: `logprobs_missing` (the word alone was read and counts as certain to `WORD_PROBABILITY`),
     `thinks_first` (the model began to think aloud, and the bound of the answer ended it), `undecided`.

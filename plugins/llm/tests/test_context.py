@@ -16,9 +16,7 @@ LETTERS = "ab c\u0301éß. 肝硬変ผู้ป่วยдиабет\n\t<>&\U00
 
 def mention(text: str, *spans: tuple[int, int], language: str = "en") -> Mention:
     parts = tuple(Span(a, b) for a, b in spans)
-    return Mention(
-        "m", Document("d", text, language), parts, " ".join(text[a:b] for a, b in spans), language, ()
-    )
+    return Mention("m", Document("d", text, language), parts, " ".join(text[a:b] for a, b in spans), language)
 
 
 def test_a_short_context_is_whole() -> None:

@@ -11,7 +11,7 @@ from typing import ClassVar
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from bioelx_bench_llm.calls import Clock
+from bioelx_bench_llm.request_runner import Deadline
 from bioelx_bench_llm.strategies.base import Question
 from bioelx_bench_llm.strategies.pointwise import pointwise_requests
 from bioelx_bench_offline import language_model_files
@@ -272,7 +272,7 @@ def test_qwen3_reranker_is_asked_as_its_card_says(
     (mention, candidates), *_ = items(1)
     context = mention.document.text.replace("Herzinfarkt", "<mention>Herzinfarkt</mention>")
     flags = ranker.identity()["parameters"]["extra_body"]["chat_template_kwargs"]
-    requests = pointwise_requests(Question(mention, candidates, ranker._tools, Clock(1.0)))
+    requests = pointwise_requests(Question(mention, candidates, ranker._context, Deadline(1.0)))
     tokens = 0
     for candidate, request in zip(candidates, requests, strict=True):
         text = (

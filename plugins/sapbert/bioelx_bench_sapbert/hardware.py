@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from typing import TYPE_CHECKING
 
 from bioelx_bench.errors import MissingError, UsageError
@@ -72,3 +74,29 @@ def dtype_name(dtype: torch.dtype) -> str:
     import torch
 
     return {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[dtype]
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch or the system says that memory ran out."""
+    import torch
+
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error).lower()
+    return "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
+
+
+def check_compiler(device: torch.device, where: str) -> None:
+    """Refuse to compile on a CPU without a C++ compiler, before anything is computed.
+
+    Raises:
+        MissingError: There is none.
+    """
+    candidates = [c for c in (os.environ.get("CXX"), "g++", "clang++") if c]
+    if device.type == "cpu" and not any(map(shutil.which, candidates)):
+        raise MissingError(
+            "there is no C++ compiler",
+            where=where,
+            why=f"torch.compile needs one on a CPU; looked for {', '.join(candidates)}",
+            hint="install g++, or leave compile out: it is slower, and the same otherwise",
+        )

@@ -7,7 +7,7 @@ matters is measured: some queries are searched exactly too, and the recall is re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,34 +17,33 @@ from bioelx_bench.base import Environment
 from bioelx_bench.errors import DataError
 from bioelx_bench.files import atomic_path
 from bioelx_bench.progress import Progress
-from bioelx_bench_sapbert.embeddings import Embeddings
+from bioelx_bench_sapbert.vectors import VectorStore
 
 if TYPE_CHECKING:
-    from bioelx_bench_sapbert.collapse import Collapse
-    from bioelx_bench_sapbert.exact import ExactSearch, Rows, Scores
+    from bioelx_bench_sapbert.aggregation import ConceptAggregation, Scores, TopK
+    from bioelx_bench_sapbert.search import ExactSearch
 
 FILE: Final = "ivf.faiss"
 BLOCK_ROWS: Final = 65536
-TRAINING_VECTORS: Final = 40
+VECTORS_PER_LIST: Final = 40
 """Vectors a list that the clustering sees; FAISS asks for at least 39."""
 
-SAMPLE: Final = 64
+RECALL_SAMPLE: Final = 64
 """Queries of a call whose recall is measured."""
 
 
-def build_ivf(embeddings: Embeddings, folder: Path, nlist: int, environment: Environment) -> None:
+def build_ivf(store: VectorStore, folder: Path, environment: Environment) -> None:
     """Cluster the vectors and write the lists.
 
     Args:
-        embeddings: The vectors.
+        store: The vectors.
         folder: Where to write.
-        nlist: Number of lists; 0 for four times the root of the number of vectors.
         environment: Gives the seed of the clustering and the progress display.
     """
     import faiss
 
-    count, dimension = len(embeddings), embeddings.dimension
-    lists = max(1, min(nlist or int(4 * count**0.5), count))
+    count, dimension = len(store), store.dimension
+    lists = max(1, min(int(4 * count**0.5), count))  # FAISS's guideline for up to a million vectors
     quantizer = faiss.IndexFlatIP(dimension)
     kind = faiss.ScalarQuantizer.QT_fp16
     index = faiss.IndexIVFScalarQuantizer(
@@ -53,11 +52,11 @@ def build_ivf(embeddings: Embeddings, folder: Path, nlist: int, environment: Env
     index.cp.seed = environment.seed + 1
     index.cp.min_points_per_centroid = 1
     generator = np.random.default_rng(environment.seed)
-    chosen = np.sort(generator.choice(count, min(count, TRAINING_VECTORS * lists), replace=False))
+    chosen = np.sort(generator.choice(count, min(count, VECTORS_PER_LIST * lists), replace=False))
     with environment.progress.task("Building the approximate index", total=2 * count, unit="vectors") as task:
-        index.train(embeddings.matrix()[chosen].astype(np.float32))
+        index.train(store.matrix()[chosen].astype(np.float32))
         task.advance(count)
-        for _, block in embeddings.blocks(BLOCK_ROWS for _ in range(-(-count // BLOCK_ROWS))):
+        for _, block in store.blocks(BLOCK_ROWS):
             index.add(block.astype(np.float32))
             task.advance(len(block))
     with atomic_path(folder / FILE) as temporary:
@@ -67,10 +66,10 @@ def build_ivf(embeddings: Embeddings, folder: Path, nlist: int, environment: Env
 class IvfSearch:
     """Searches the lists that `build_ivf` wrote."""
 
-    def __init__(self, folder: Path, embeddings: Embeddings, nprobe: int) -> None:
+    def __init__(self, folder: Path, store: VectorStore, nprobe: int) -> None:
         import faiss
 
-        self._embeddings = embeddings
+        self._store = store
         flags = faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY
         try:
             index: Any = faiss.read_index(str(folder / FILE), flags)
@@ -82,52 +81,48 @@ class IvfSearch:
                 hint="remove its folder; the next run builds it again",
             ) from error
         self._index = index
-        if (self._index.ntotal, self._index.d) != (len(embeddings), embeddings.dimension):
+        if (self._index.ntotal, self._index.d) != (len(store), store.dimension):
             raise DataError("the approximate index does not belong to these vectors", where=folder / FILE)
         self._index.nprobe = min(nprobe, self._index.nlist)
         self._sampled = 0
         self._wanted = 0
         self._hits = 0
-        self._queries = 0
+        self.queries = 0
 
     def search(
-        self, queries: Scores, width: int, collapse: Collapse, exact: ExactSearch, progress: Progress
-    ) -> Iterator[tuple[int, Rows, Scores]]:
-        """Find vectors for each query and measure the recall on the first `SAMPLE` queries.
+        self,
+        queries: Scores,
+        width: int,
+        aggregation: ConceptAggregation,
+        exact: ExactSearch,
+        progress: Progress,
+    ) -> TopK:
+        """Find each query's best places, and measure the recall on the first `RECALL_SAMPLE` queries.
 
         Args:
             queries: fp32 vectors, shape (queries, dimension).
             width: Vectors to find for each.
-            collapse: Makes candidates of vectors.
+            aggregation: Makes places of vectors.
             exact: Gives the exact products, and the exact answers of the sample.
             progress: Progress display.
-
-        Yields:
-            Each query's number with the rows of its vectors and their scores.
         """
-        self._queries += len(queries)
+        self.queries += len(queries)
         with progress.task("Searching", total=len(queries), unit="mentions") as task:
-            _, rows = self._index.search(queries, min(width, len(self._embeddings)))
+            _, rows = self._index.search(queries, min(width, len(self._store)))
             task.advance(len(queries))
-        scores = exact.true_products(queries, rows)
-        sample = queries[:SAMPLE]
-        for number, true_rows, true_scores in exact.search(sample, width, collapse.is_complete, progress):
-            found = rows[number] >= 0
-            got = collapse.places(rows[number][found], scores[number][found])[0]
-            want = collapse.places(true_rows, true_scores)[0]
-            self._hits += len(np.intersect1d(collapse.labels(got), collapse.labels(want)))
-            self._wanted += len(want)
-            self._sampled += 1
-        for number in range(len(queries)):
-            found = rows[number] >= 0
-            yield number, rows[number][found], scores[number][found]
+        found = aggregation.top(rows, exact.rescore(queries, rows))
+        true = aggregation.places(exact.search(queries[:RECALL_SAMPLE], width, aggregation.top, progress))
+        for got, want in zip(aggregation.places(found)[:RECALL_SAMPLE], true, strict=True):
+            self._hits += len(np.intersect1d(got[got >= 0], want[want >= 0]))
+            self._wanted += int((want >= 0).sum())
+        self._sampled += len(true)
+        return found
 
-    def notes(self) -> Mapping[str, Any]:
+    def facts(self) -> Mapping[str, Any]:
         """Engine, lists, and the recall of exact search's candidates on the sample."""
         recall = {"value": self._hits / self._wanted, "sample": self._sampled} if self._wanted else None
         return {
             "engine": "faiss-ivf",
             "ivf": {"nlist": int(self._index.nlist), "nprobe": int(self._index.nprobe), "quantizer": "fp16"},
             "recall_against_exact": recall,
-            "queries_searched": self._queries,
         }

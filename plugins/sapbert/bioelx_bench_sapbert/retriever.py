@@ -1,44 +1,37 @@
-"""The dense retrievers: encode the names once, then search exactly or approximately."""
+"""The retrievers `sapbert` and `sapbert-x`: any encoder of the Hugging Face Hub or a folder."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from bioelx_bench.base import BaseRetriever, Environment, Notes
-from bioelx_bench.errors import BenchError
-from bioelx_bench.records import Candidate, Mention, Unit
-from bioelx_bench_sapbert.building import embed_names, encoding_identity
-from bioelx_bench_sapbert.collapse import Collapse
-from bioelx_bench_sapbert.distinct import NameStrings, name_strings
-from bioelx_bench_sapbert.embeddings import Embeddings
-from bioelx_bench_sapbert.locating import ModelFiles, locate_model
+from bioelx_bench.base import Environment, Notes
+from bioelx_bench.records import Mention
+from bioelx_bench_sapbert.aggregation import ConceptAggregation, TopK
+from bioelx_bench_sapbert.embedding_retriever import EmbeddingRetriever, Vectors
+from bioelx_bench_sapbert.model_encoding import ModelEncoding, read_model_encoding, with_model_encoding
+from bioelx_bench_sapbert.model_files import ModelFiles, locate_model
+from bioelx_bench_sapbert.name_strings import NameStrings
+from bioelx_bench_sapbert.name_vectors import NameEncoding, embed_names
 from bioelx_bench_sapbert.options import DenseOptions
-from bioelx_bench_sapbert.own_encoding import fill_in, unlike_training
+from bioelx_bench_sapbert.vectors import StorageType, VectorStore
 
 if TYPE_CHECKING:
     from bioelx_bench.kb.store import KnowledgeBase
-    from bioelx_bench_sapbert.encoding import Encoder
-    from bioelx_bench_sapbert.exact import ExactSearch, Scores
+    from bioelx_bench_sapbert.encoder import Encoder
     from bioelx_bench_sapbert.ivf import IvfSearch
 
-SPARE: Final = 64
-"""Vectors kept beyond four times k, so that several names of one concept and near ties have room."""
 
-
-class DenseRetriever(BaseRetriever):
-    """Finds concepts whose names' vectors have the greatest product with the mention's."""
+class DenseRetriever(EmbeddingRetriever):
+    """Encodes names and mentions with one encoder."""
 
     def __init__(self, options: DenseOptions, environment: Environment) -> None:
+        super().__init__(environment)
         self.given = options
-        self.environment = environment
-        self._kb: KnowledgeBase | None = None
-        self._strings: NameStrings | None = None
-        self._embeddings: Embeddings | None = None
+        self.device = options.device
         self._ivf: IvfSearch | None = None
-        self._exact: ExactSearch | None = None
 
     @cached_property
     def files(self) -> ModelFiles:
@@ -46,98 +39,89 @@ class DenseRetriever(BaseRetriever):
         return locate_model(self.given.model, self.environment, self.given.revision)
 
     @cached_property
-    def options(self) -> DenseOptions:
-        """The options as given, and for the others what the model's `encoding.json` asks for, or the defaults."""
-        return fill_in(self.given, self.files)
+    def model_encoding(self) -> ModelEncoding:
+        """How the model's folder says that strings are to be encoded."""
+        return read_model_encoding(self.files)
 
     @cached_property
-    def dtype(self) -> str:
-        """The precision that the option stands for on this machine."""
-        if self.options.dtype != "auto":
-            return self.options.dtype
+    def options(self) -> DenseOptions:
+        """The options as given, and for the others what the model's folder asks for, or the defaults."""
+        return with_model_encoding(self.given, self.model_encoding)
+
+    @cached_property
+    def encoding(self) -> NameEncoding:
+        """How names become vectors, with what `auto` stands for in this run and on this machine."""
         from bioelx_bench_sapbert.hardware import choose_device, choose_dtype, dtype_name
 
-        return dtype_name(choose_dtype("auto", choose_device(self.options.device)))
+        counts_names = self.environment.unit == "name"
+        dtype = self.options.dtype
+        if dtype == "auto" and counts_names:
+            dtype = "fp32"
+        elif dtype == "auto":
+            dtype = dtype_name(choose_dtype("auto", choose_device(self.options.device)))
+        storage: StorageType = "fp32" if counts_names else "fp16"
+        if self.options.storage != "auto":
+            storage = self.options.storage
+        return NameEncoding(self.options.model_copy(update={"dtype": dtype}), self.files, storage)
 
     @cached_property
     def encoder(self) -> Encoder:
         """The loaded encoder."""
-        from bioelx_bench_sapbert.encoding import Encoder
+        from bioelx_bench_sapbert.encoder import Encoder
 
-        return Encoder.load(self.files, self.environment, self.options)
+        return Encoder.load(self.files, self.environment, self.encoding.options)
 
     @cached_property
-    def model_revision(self) -> str:
+    def model_revision(self) -> str:  # type: ignore[override]  # computed when asked for
         """The model's commit on the Hub, or the hash of its files."""
         return self.files.revision
 
-    def index_identity(self) -> Mapping[str, Any]:
-        """Encoding options, and those of the approximate index."""
-        identity = encoding_identity(self.options, self.files, self.dtype)
-        identity["lowercase"] = self.options.lowercase != "none"
-        if self.options.engine == "ivf":
-            identity["ivf"] = {"nlist": self.options.nlist}
+    @property
+    def lowercase_names(self) -> bool:  # type: ignore[override]  # follows the options
+        """Whether names are lowercased."""
+        return self.encoding.lowercase
+
+    def index_identity(self) -> dict[str, Any]:
+        """Encoding options, and the engine."""
+        identity = self.encoding.identity()
+        identity["lowercase"] = self.encoding.lowercase
+        identity["engine"] = self.options.engine
         return identity
 
-    def index(self, kb: KnowledgeBase, folder: Path) -> None:
-        """Group the names by string and encode the strings (see `BaseRetriever.index`)."""
-        strings = name_strings(kb, self.options.lowercase != "none")
-        strings.save(folder)
-        embeddings = self._embed(kb, strings)
+    def build_index(self, kb: KnowledgeBase, strings: NameStrings, folder: Path) -> None:
+        """Encode the names into the cache, which other indexes share, and cluster them for `ivf`."""
+        store = embed_names(kb, strings, self.encoding, self.environment)
         if self.options.engine == "ivf":
             from bioelx_bench_sapbert.ivf import build_ivf
 
-            build_ivf(embeddings, folder, self.options.nlist, self.environment)
+            build_ivf(store, folder, self.environment)
 
     def open(self, kb: KnowledgeBase, folder: Path) -> None:
         """Open the index; cached vectors are verified, and made again if they are gone or damaged."""
-        self._kb = kb
-        self._strings = NameStrings.open(folder)
-        self._embeddings = self._embed(kb, self._strings)
+        super().open(kb, folder)
         if self.options.engine == "ivf":
             from bioelx_bench_sapbert.ivf import IvfSearch
 
-            self._ivf = IvfSearch(folder, self._embeddings, self.options.nprobe)
+            self._ivf = IvfSearch(folder, self.store, self.options.nprobe)
 
-    def _embed(self, kb: KnowledgeBase, strings: NameStrings) -> Embeddings:
-        return embed_names(kb, strings, self.options, self.files, self.dtype, self.environment)
+    def open_vectors(self, kb: KnowledgeBase, strings: NameStrings, folder: Path) -> VectorStore:  # noqa: ARG002
+        """The vectors from the cache."""
+        return embed_names(kb, strings, self.encoding, self.environment)
 
-    def search(self, mentions: Sequence[Mention], k: int, unit: Unit = "concept") -> list[list[Candidate]]:
-        """Find candidates (see `BaseRetriever.search`)."""
-        if self._kb is None or self._strings is None or self._embeddings is None:
-            raise BenchError("search was called before open")
-        if not mentions or k < 1:
-            return [[] for _ in mentions]
-        texts = [self.query_text(mention) for mention in mentions]
-        distinct = list(dict.fromkeys(texts))
-        with self.environment.progress.task(
-            "Encoding mentions", total=len(distinct), unit="mentions"
-        ) as task:
-            queries = self.encoder.encode(distinct, task, few=True)
-        collapse = Collapse(self._kb, self._strings, k, unit)
-        found: dict[str, list[Candidate]] = {}
-        for number, rows, scores in self._find(queries, collapse):
-            found[distinct[number]] = collapse.candidates(rows, scores)
-        return [list(found[text]) for text in texts]
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """The vectors of names."""
+        return self.encoder.encode(texts)
 
-    def _find(self, queries: Scores, collapse: Collapse) -> Any:
-        width = 4 * collapse.k + SPARE
-        if self._ivf is not None:
-            return self._ivf.search(queries, width, collapse, self.exact, self.environment.progress)
-        return self.exact.search(queries, width, collapse.is_complete, self.environment.progress)
+    def embed_mentions(self, texts: Sequence[str]) -> Vectors:
+        """The vectors of mentions, in batches made for few strings."""
+        with self.environment.progress.task("Encoding mentions", total=len(texts), unit="mentions") as task:
+            return self.encoder.encode(texts, task, small_batches=True, prefix=self.options.mention_prefix)
 
-    @property
-    def exact(self) -> ExactSearch:
-        """The exact engine, made when first used."""
-        if self._exact is None:
-            from bioelx_bench_sapbert.exact import ExactSearch
-            from bioelx_bench_sapbert.hardware import choose_device, has_fast_bf16
-
-            if self._embeddings is None:
-                raise BenchError("search was called before open")
-            device = choose_device(self.options.device)
-            self._exact = ExactSearch(self._embeddings, device, bf16=has_fast_bf16(device))
-        return self._exact
+    def find(self, queries: Vectors, width: int, aggregation: ConceptAggregation) -> TopK:
+        """The best places of each query, by the engine of the options."""
+        if self._ivf is None:
+            return super().find(queries, width, aggregation)
+        return self._ivf.search(queries, width, aggregation, self.exact, self.environment.progress)
 
     def trained_on(self, texts: Sequence[str]) -> list[bool] | None:
         """Whether each text is among the aliases that the model was trained on; None if its folder does not say."""
@@ -151,32 +135,25 @@ class DenseRetriever(BaseRetriever):
         return mention.text.lower() if self.options.lowercase == "both" else mention.text
 
     def notes(self) -> Notes:
-        """What the result records: engine, exactness, precision and memory repairs."""
-        counts: dict[str, int] = {}
-        notes: dict[str, Any] = {"model": self.files.reference, "model_revision": self.files.revision}
-        if different := unlike_training(self.options, self.files):
-            notes["options_unlike_training"] = different
-        if self._embeddings is not None:
-            manifest = self._embeddings.manifest
-            notes["vectors"] = {
-                "rows": manifest.rows,
-                "dimension": manifest.dimension,
-                "storage": manifest.dtype,
-                "encoder_precision": manifest.precision,
-                "batch_halvings": manifest.halvings,
-            }
-        if self._ivf is not None:
-            notes |= self._ivf.notes()
-        elif self._exact is not None:
-            report = self._exact.report
-            notes |= {"engine": self._exact.name, "device": str(self._exact.device)}
-            counts = {"queries_searched": report.queries, "queries_searched_again_in_fp32": report.again}
-        return Notes(counts=counts, facts=notes)
+        """What the result records: model, how it encodes and from where that is known, engine and exactness."""
+        found = super().notes()
+        facts = {"model": self.files.name, "model_revision": self.files.revision, **found.facts}
+        fields = {"pooling", "normalize", "max_length", "prefix", "mention_prefix", "lowercase", "dtype"}
+        facts["encoding"] = self.encoding.options.model_dump(mode="json", include=fields)
+        if self.model_encoding.source:
+            facts["encoding_from"] = self.model_encoding.source
+        if different := self.model_encoding.differences(self.options):
+            facts["options_unlike_model"] = different
+        if self._ivf is None:
+            return Notes(counts=found.counts, facts=facts)
+        facts |= self._ivf.facts()
+        return Notes(counts={"queries_searched": self._ivf.queries}, facts=facts)
 
     def close(self) -> None:
         """Release the model and the vectors."""
+        super().close()
         self.__dict__.pop("encoder", None)
-        self._kb = self._strings = self._embeddings = self._ivf = self._exact = None
+        self._ivf = None
 
 
 def make_retriever(options: DenseOptions, environment: Environment) -> DenseRetriever:

@@ -19,10 +19,11 @@ from bioelx_bench.cache import Cache
 from bioelx_bench.errors import BenchError
 from bioelx_bench.files import write_json
 from bioelx_bench.progress import Progress, Task
-from bioelx_bench_sapbert.embeddings import Texts, encode_chunks, read_logs, rows_of_chunk
-from bioelx_bench_sapbert.encoding import Encoder
-from bioelx_bench_sapbert.locating import ModelFiles
+from bioelx_bench_sapbert.encoder import Encoder
+from bioelx_bench_sapbert.model_files import ModelFiles
+from bioelx_bench_sapbert.name_vectors import NameEncoding, encode_share
 from bioelx_bench_sapbert.options import DenseOptions, EncodingOptions
+from bioelx_bench_sapbert.vectors import Share, Texts, read_logs, rows_of_chunk
 
 POLL_SECONDS = 1.0
 
@@ -38,12 +39,7 @@ def process_count(options: DenseOptions, chunks: int) -> int:
 
 
 def encode_in_processes(
-    folder: Path,
-    options: DenseOptions,
-    files: ModelFiles,
-    environment: Environment,
-    processes: int,
-    task: Task,
+    folder: Path, encoding: NameEncoding, environment: Environment, processes: int, task: Task
 ) -> None:
     """Encode the chunks of a folder with several processes and wait for them.
 
@@ -54,9 +50,9 @@ def encode_in_processes(
     write_json(
         job,
         {
-            "model": files_as_json(files),
-            "encoding": options.model_dump(mode="json", include=set(EncodingOptions.model_fields)),
-            "storage": options.storage,
+            "model": files_as_json(encoding.files),
+            "encoding": encoding.options.model_dump(mode="json", include=set(EncodingOptions.model_fields)),
+            "storage": encoding.storage,
             "cache": str(environment.cache.root),
         },
     )
@@ -99,6 +95,7 @@ def files_as_json(files: ModelFiles) -> dict[str, object]:
     base = None if files.base is None else files_as_json(files.base)
     return {
         "reference": files.reference,
+        "root": str(files.root),
         "folder": str(files.folder),
         "revision": files.revision,
         "base": base,
@@ -110,6 +107,7 @@ def files_from_json(value: dict[str, object]) -> ModelFiles:
     base = value["base"]
     return ModelFiles(
         str(value["reference"]),
+        Path(str(value["root"])),
         Path(str(value["folder"])),
         str(value["revision"]),
         files_from_json(base) if isinstance(base, dict) else None,
@@ -129,7 +127,7 @@ def main(arguments: list[str] | None = None) -> None:
     environment = Environment(cache=Cache(Path(job["cache"])), offline=True, progress=Progress(False))
     encoder = Encoder.load(files_from_json(job["model"]), environment, options)
     rank, world = state.process_index, state.num_processes
-    encode_chunks(path.parent, encoder, job["storage"], Task(None, None), rank, world)
+    encode_share(path.parent, encoder, job["storage"], Share(rank=rank, world=world), Task(None, None))
 
 
 def process_state(device: str) -> Any:

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from bioelx_bench_offline.encoder import model_folder
-from bioelx_bench_sapbert.embeddings import CHUNK, Embeddings, Manifest
-from bioelx_bench_sapbert.statistics import mean_direction, measure
+from bioelx_bench_sapbert.vectors import VectorManifest, VectorStore, measure_vectors
 
 from bioelx_bench.base import Environment
 from bioelx_bench.cache import Cache, default_cache_folder
@@ -61,24 +60,20 @@ def tiny_encoder() -> Path:
     return folder
 
 
-def store_vectors(folder: Path, vectors: npt.NDArray[Any]) -> Embeddings:
+def store_vectors(folder: Path, vectors: npt.NDArray[Any]) -> VectorStore:
     """A finished folder of given vectors (fp16 or fp32)."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vectors.bin").write_bytes(np.ascontiguousarray(vectors).tobytes())
-    blocks = [vectors[start : start + CHUNK] for start in range(0, len(vectors), CHUNK)]
-    center = mean_direction(blocks, vectors.shape[1])
-    np.save(folder / "center.npy", center)
-    manifest = Manifest(
-        model="test",
-        revision="test",
-        encoding={},
+    manifest = VectorManifest(
+        identity={},
         rows=len(vectors),
         dimension=vectors.shape[1],
         dtype="fp16" if vectors.dtype == np.float16 else "fp32",
         chunks=[],
         precision={},
-        halvings=0,
-        statistics=measure(blocks, center).as_json(),
+        oom_retries=0,
+        radius=0,
+        bf16_error=0,
         software={},
     )
-    return Embeddings(folder, manifest)
+    return measure_vectors(VectorStore(folder, manifest), Progress(enabled=False))

@@ -12,10 +12,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 import numpy as np
 import pytest
 import torch
-from bioelx_bench_sapbert.collapse import Collapse
-from bioelx_bench_sapbert.distinct import name_strings
-from bioelx_bench_sapbert.exact import ExactSearch
+from bioelx_bench_sapbert.aggregation import ConceptAggregation
 from bioelx_bench_sapbert.ivf import FILE, IvfSearch, build_ivf
+from bioelx_bench_sapbert.name_strings import group_names
+from bioelx_bench_sapbert.search import ExactSearch
 from dense_helpers import make_environment, store_vectors, tiny_encoder
 
 from bioelx_bench.cli.main import invoke
@@ -27,6 +27,7 @@ from bioelx_bench.testing.data import make_knowledge_base
 ROWS = 3000
 SILENT = Progress(enabled=False)
 K = 5
+LISTS = int(4 * ROWS**0.5)
 
 
 @pytest.fixture(scope="module")
@@ -45,20 +46,19 @@ def vectors() -> Any:
 
 
 def search(folder: Path, kb: KnowledgeBase, vectors: Any, nprobe: int) -> tuple[list[Any], dict[str, Any]]:
-    embeddings = store_vectors(folder / "vectors", vectors)
+    store = store_vectors(folder / "vectors", vectors)
     if not (folder / FILE).exists():
-        build_ivf(embeddings, folder, 60, make_environment(folder / "cache"))
-    engine = IvfSearch(folder, embeddings, nprobe)
-    collapse = Collapse(kb, name_strings(kb, True), K, "concept")
-    exact = ExactSearch(embeddings, torch.device("cpu"), bf16=False)
+        build_ivf(store, folder, make_environment(folder / "cache"))
+    engine = IvfSearch(folder, store, nprobe)
+    aggregation = ConceptAggregation(kb, group_names(kb, True), K, "concept")
+    exact = ExactSearch(store, torch.device("cpu"), bf16=False)
     queries = vectors[:200].astype(np.float32) + np.float32(0.1)
-    found = sorted(engine.search(queries, 40, collapse, exact, SILENT), key=lambda item: item[0])
-    assert [number for number, *_ in found] == list(range(200))
-    return [collapse.candidates(rows, scores) for _, rows, scores in found], dict(engine.notes())
+    found = engine.search(queries, 40, aggregation, exact, SILENT)
+    return aggregation.candidates(found), dict(engine.facts())
 
 
 def test_all_lists_give_what_exact_search_gives(kb: KnowledgeBase, vectors: Any, tmp_path: Path) -> None:
-    found, notes = search(tmp_path, kb, vectors, 60)
+    found, notes = search(tmp_path, kb, vectors, LISTS)
     assert notes["engine"] == "faiss-ivf"
     assert notes["recall_against_exact"] == {"value": 1.0, "sample": 64}
     queries = vectors[:200].astype(np.float32) + np.float32(0.1)
@@ -70,7 +70,7 @@ def test_all_lists_give_what_exact_search_gives(kb: KnowledgeBase, vectors: Any,
 
 
 def test_fewer_lists_find_less_and_say_how_much(kb: KnowledgeBase, vectors: Any, tmp_path: Path) -> None:
-    full, _ = search(tmp_path, kb, vectors, 60)
+    full, _ = search(tmp_path, kb, vectors, LISTS)
     few, notes = search(tmp_path, kb, vectors, 1)
     shared = [
         len({c.concept_id for c in a} & {c.concept_id for c in b})
@@ -78,25 +78,28 @@ def test_fewer_lists_find_less_and_say_how_much(kb: KnowledgeBase, vectors: Any,
     ]
     assert notes["recall_against_exact"]["value"] == pytest.approx(sum(shared) / (64 * K))
     assert 0.2 < notes["recall_against_exact"]["value"] < 1
-    assert notes["ivf"] == {"nlist": 60, "nprobe": 1, "quantizer": "fp16"}
+    assert notes["ivf"] == {"nlist": LISTS, "nprobe": 1, "quantizer": "fp16"}
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut", "another"])
 def test_a_damaged_index_is_an_error(kb: KnowledgeBase, vectors: Any, tmp_path: Path, damage: str) -> None:
-    search(tmp_path, kb, vectors, 60)
+    search(tmp_path, kb, vectors, LISTS)
     file = tmp_path / FILE
     if damage == "gone":
         file.unlink()
     elif damage == "cut":
         file.write_bytes(file.read_bytes()[:1000])
-    embeddings = store_vectors(tmp_path / "other", vectors[:1000] if damage == "another" else vectors)
+    store = store_vectors(tmp_path / "other", vectors[:1000] if damage == "another" else vectors)
     with pytest.raises(DataError) as caught:
-        IvfSearch(tmp_path, embeddings, 8)
+        IvfSearch(tmp_path, store, 8)
     assert FILE in str(caught.value)
 
 
 def test_runs_share_the_vectors_whatever_the_engine_and_mend_its_index(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     cache = tmp_path / "cache"
     monkeypatch.setenv("BIOELX_BENCH_CACHE", str(cache))
@@ -121,7 +124,7 @@ def test_runs_share_the_vectors_whatever_the_engine_and_mend_its_index(
     exact, _ = run()
     vectors = {path: path.stat().st_mtime_ns for path in (cache / "embeddings").glob("*/vectors.bin")}
     assert len(vectors) == 1
-    every_list = ("-R", "engine=ivf", "-R", "nlist=8", "-R", "nprobe=8")
+    every_list = ("-R", "engine=ivf", "-R", "nprobe=1000")
     approximate, _ = run(*every_list)
     assert {path: path.stat().st_mtime_ns for path in vectors} == vectors
     assert exact["notes"]["retriever"]["engine"].startswith("exact")
@@ -130,7 +133,7 @@ def test_runs_share_the_vectors_whatever_the_engine_and_mend_its_index(
     assert approximate["scores"] == exact["scores"]
     (index,) = (cache / "indexes").glob(f"*/{FILE}")
     index.write_bytes(index.read_bytes()[:100])
-    again, said = run(*every_list, "--k", "40")
-    assert "built again" in said
+    again, _ = run(*every_list, "--k", "40")
+    assert "damaged and made again" in caplog.text
     assert again["notes"]["retriever"]["recall_against_exact"]["value"] == 1
     assert {path: path.stat().st_mtime_ns for path in vectors} == vectors

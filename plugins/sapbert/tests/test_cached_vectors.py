@@ -16,13 +16,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
 import pytest
-from bioelx_bench_sapbert import embeddings as embeddings_module
-from bioelx_bench_sapbert.building import embed_names
-from bioelx_bench_sapbert.distinct import distinct_texts, name_strings
-from bioelx_bench_sapbert.embeddings import Embeddings
-from bioelx_bench_sapbert.encoding import Encoder
-from bioelx_bench_sapbert.locating import locate_model
+from bioelx_bench_sapbert import vectors as vectors_module
+from bioelx_bench_sapbert.encoder import Encoder
+from bioelx_bench_sapbert.model_files import locate_model
+from bioelx_bench_sapbert.name_strings import distinct_names, group_names
+from bioelx_bench_sapbert.name_vectors import NameEncoding, embed_names
 from bioelx_bench_sapbert.options import SapBertOptions
+from bioelx_bench_sapbert.vectors import VectorStore
 from dense_helpers import make_environment, tiny_encoder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -38,7 +38,7 @@ NAMES = [(f"C{i // 3:07d}", "en", f"Disease {i % 997} of type {i % 13}") for i i
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embeddings_module, "CHUNK", CHUNK)
+    monkeypatch.setattr(vectors_module, "CHUNK", CHUNK)
 
 
 @pytest.fixture(scope="module")
@@ -52,23 +52,24 @@ def options(**changes: Any) -> SapBertOptions:
     )
 
 
-def embed(kb: KnowledgeBase, environment: Environment, **changes: Any) -> Embeddings:
+def embed(kb: KnowledgeBase, environment: Environment, **changes: Any) -> VectorStore:
     chosen = options(**changes)
     files = locate_model(chosen.model, environment)
-    strings = name_strings(kb, chosen.lowercase != "none")
-    return embed_names(kb, strings, chosen, files, "fp32", environment)
+    storage = "fp16" if chosen.storage == "auto" else chosen.storage
+    encoding = NameEncoding(chosen, files, storage)
+    return embed_names(kb, group_names(kb, encoding.lowercase), encoding, environment)
 
 
 def test_vectors_are_the_encoders(kb: KnowledgeBase, tmp_path: Path) -> None:
     environment = make_environment(tmp_path)
     stored = embed(kb, environment)
-    strings = name_strings(kb, True)
-    texts = [text for batch in distinct_texts(kb, strings, True) for text in batch]
+    strings = group_names(kb, True)
+    texts = [text for batch in distinct_names(kb, strings, True) for text in batch]
     assert len(set(texts)) == len(texts) == len(stored) == stored.manifest.rows
     expected = Encoder.load(str(tiny_encoder()), environment, options()).encode(texts)
     assert np.array_equal(stored.matrix(), expected.astype(np.float16))
     assert stored.manifest.precision == {"dtype": "fp32"}
-    in_blocks = np.concatenate([block.copy() for _, block in stored.blocks([100] * 20)])
+    in_blocks = np.concatenate([block.copy() for _, block in stored.blocks(100)])
     assert np.array_equal(in_blocks, stored.matrix())
     full = embed(kb, environment, storage="fp32")
     assert np.array_equal(full.matrix(), expected)
@@ -79,7 +80,7 @@ def test_a_second_time_nothing_is_encoded(
 ) -> None:
     environment = make_environment(tmp_path)
     first = embed(kb, environment)
-    monkeypatch.setattr(Encoder, "encode", lambda *_, **__: pytest.fail("encoded again"))
+    monkeypatch.setattr(Encoder, "encode_tokens", lambda *_, **__: pytest.fail("encoded again"))
     assert embed(kb, environment, engine="ivf", nprobe=3, batch_size=5).folder == first.folder
 
 
@@ -99,7 +100,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 import test_cached_vectors as t
-t.embeddings_module.CHUNK = t.CHUNK
+t.vectors_module.CHUNK = t.CHUNK
 from bioelx_bench.kb.store import KnowledgeBase
 t.embed(KnowledgeBase.open(Path({kb!r})), t.make_environment(Path({cache!r})))
 """
@@ -117,13 +118,13 @@ def test_killed_and_started_again_gives_the_same_bits(kb: KnowledgeBase, tmp_pat
             time.sleep(0.002)
         running.send_signal(signal.SIGKILL)
     partial = next((cache / "embeddings").glob("*.partial"))
-    done = sorted(embeddings_module.read_logs(partial))
+    done = sorted(vectors_module.read_logs(partial))
     assert done
     assert len(done) < len(whole.manifest.chunks)
     with (partial / "vectors.bin").open(
         "rb+"
     ) as file:  # the last chunk that is logged never reached the disk
-        file.seek(done[-1] * CHUNK * whole.row_bytes)
+        file.seek(done[-1] * CHUNK * whole.dimension * 2)
         file.write(bytes(100))
     resumed = embed(kb, make_environment(cache))
     assert (resumed.folder / "vectors.bin").read_bytes() == (whole.folder / "vectors.bin").read_bytes()
@@ -133,7 +134,7 @@ def test_killed_and_started_again_gives_the_same_bits(kb: KnowledgeBase, tmp_pat
 def test_several_processes_give_the_same_bits(
     kb: KnowledgeBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embeddings_module, "CHUNK", 8192)  # what other processes use
+    monkeypatch.setattr(vectors_module, "CHUNK", 8192)  # what other processes use
     many = [(f"C{i:07d}", "en", f"x{i % 10} y{i // 10}") for i in range(8300)]
     big = make_knowledge_base(tmp_path / "kb", many)
     one = embed(big, make_environment(tmp_path / "one"), batch_size=32)
@@ -161,7 +162,7 @@ def test_a_full_disk_is_said_and_what_is_done_is_kept(kb: KnowledgeBase, tmp_pat
     with full_disk(20_000), pytest.raises(BenchError, match="cannot write"):
         embed(kb, environment)
     partial = next((tmp_path / "embeddings").glob("*.partial"))
-    assert embeddings_module.read_logs(partial)
+    assert vectors_module.read_logs(partial)
     whole = embed(kb, make_environment(tmp_path / "whole"))
     assert (embed(kb, environment).folder / "vectors.bin").read_bytes() == (
         whole.folder / "vectors.bin"
@@ -171,7 +172,7 @@ def test_a_full_disk_is_said_and_what_is_done_is_kept(kb: KnowledgeBase, tmp_pat
 def test_a_knowledge_base_without_names_is_an_error(kb: KnowledgeBase) -> None:
     empty = KnowledgeBase(kb.folder, kb.manifest.model_copy(update={"names": 0}))
     with pytest.raises(BenchError, match="has no names"):
-        name_strings(empty, True)
+        group_names(empty, True)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -183,8 +184,8 @@ def test_every_name_row_keeps_its_string(
 ) -> None:
     names = [(f"C{i // 4:07d}", "en", text) for i, text in enumerate(texts)]
     kb = make_knowledge_base(tmp_path_factory.mktemp("kb") / "kb", names)
-    strings = name_strings(kb, lowercase)
-    distinct = [text for batch in distinct_texts(kb, strings, lowercase) for text in batch]
+    strings = group_names(kb, lowercase)
+    distinct = [text for batch in distinct_names(kb, strings, lowercase) for text in batch]
     assert len(set(distinct)) == len(distinct) == len(strings)
     for number, text in enumerate(distinct):
         rows = strings.rows[strings.offsets[number] : strings.offsets[number + 1]]

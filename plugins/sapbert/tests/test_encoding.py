@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import numpy as np
 import pytest
 import torch
-from bioelx_bench_sapbert.encoding import Encoder
-from bioelx_bench_sapbert.locating import locate_model
+from bioelx_bench_sapbert.encoder import Encoder
+from bioelx_bench_sapbert.model_files import locate_model
 from bioelx_bench_sapbert.options import EncodingOptions
 from dense_helpers import embedded_encoder, make_environment, tiny_encoder
 from transformers import AutoModel, AutoTokenizer
@@ -82,7 +82,7 @@ def test_options_do_what_they_say(tmp_path: Path) -> None:
     prefixed = load(tiny_encoder(), tmp_path, prefix="query: ").encode(["asthma"])
     assert np.array_equal(prefixed, plain.encode(["query: asthma"]))
     short = load(tiny_encoder(), tmp_path, max_length=5)
-    assert max(len(ids) for ids in short.tokenize(TEXTS)) == 5
+    assert max(len(ids) for ids in short.tokenization.ids(TEXTS)) == 5
     assert plain.encode([]).shape == (0, 32)
     assert np.isfinite(plain.encode(["\ud800 broken"])).all()
 
@@ -104,7 +104,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(tmp_path: Path) -> None:
 
     encoder.model = Small()
     np.testing.assert_allclose(encoder.encode(TEXTS), expected, atol=1e-5)
-    assert (encoder.batch_size, encoder.halvings) == (4, 2)
+    assert (encoder.batch_size, encoder.oom_retries) == (4, 2)
     encoder.model.forward = lambda **_: (_ for _ in ()).throw(torch.OutOfMemoryError("out of memory"))
     with pytest.raises(BenchError, match="single string"):
         encoder.encode(TEXTS)

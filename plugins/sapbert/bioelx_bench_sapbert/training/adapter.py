@@ -11,19 +11,16 @@ from torch import nn
 LORA_TARGETS: Final = "all-linear"
 
 
-def add_adapter(model: Any, rank: int, alpha: int | None = None) -> Any:
+def add_adapter(model: Any, rank: int) -> Any:
     """Put a LoRA adapter beside every linear layer; only the adapter is trainable afterwards.
 
     Args:
         model: A transformers model, which is changed.
-        rank: Rank of each layer's two factors.
-        alpha: LoRA's alpha; by default the rank, so that the product of the factors is what is added.
+        rank: Rank of each layer's two factors, and LoRA's alpha, so that their product is what is added.
     """
     from peft import LoraConfig, get_peft_model
 
-    config = LoraConfig(
-        r=rank, lora_alpha=alpha or rank, target_modules=LORA_TARGETS, lora_dropout=0.0, bias="none"
-    )
+    config = LoraConfig(r=rank, lora_alpha=rank, target_modules=LORA_TARGETS, lora_dropout=0.0, bias="none")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # about names between peft and transformers
         return get_peft_model(model, config)

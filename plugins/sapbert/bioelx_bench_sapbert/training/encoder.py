@@ -6,19 +6,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from bioelx_bench.errors import MissingError
-from bioelx_bench.progress import Task
-from bioelx_bench_sapbert.loading import quiet_transformers
+from bioelx_bench_sapbert.encoder import Encoder
+from bioelx_bench_sapbert.model_files import ModelFiles
+from bioelx_bench_sapbert.model_loading import quiet_transformers
+from bioelx_bench_sapbert.options import EncodingOptions
+from bioelx_bench_sapbert.tokenization import Tokenization, pool
 from bioelx_bench_sapbert.training.adapter import add_adapter, train_linear_layers_only
 from bioelx_bench_sapbert.training.settings import Pooling, TrainingSettings
 
 Chunk = Mapping[str, torch.Tensor]
 
-ENCODED_AT_ONCE: Final = 2048
+EVALUATION_BATCH: Final = 128
 """Names encoded at once where nothing is trained."""
 
 CPU_PASS_COST: Final = 48
@@ -35,103 +39,103 @@ class NameEncoder(nn.Module):
     Args:
         model: A model whose output has `last_hidden_state`.
         pooling: `cls`, `mean` (masked) or `mean_all_tok` (unmasked).
-        recompute: Keep no activations and encode each chunk again in the backward pass, with the same random
-            numbers. This is gradient caching (Gao et al. 2021): the memory is one chunk's, for any batch.
+        chunk_names: Names encoded at once at most, whose activations are not kept: each chunk is encoded again in
+            the backward pass, with the same random numbers. This is gradient caching (Gao et al. 2021): the memory is
+            one chunk's, for any batch. 0 keeps all activations.
     """
 
-    def __init__(self, model: nn.Module, pooling: Pooling, *, recompute: bool = False) -> None:
+    def __init__(self, model: nn.Module, pooling: Pooling, *, chunk_names: int = 0) -> None:
         super().__init__()
         self.model = model
         self.pooling = pooling
-        self.recompute = recompute
+        self.chunk_names = chunk_names
 
     def forward(self, chunks: Sequence[Chunk], order: torch.Tensor) -> torch.Tensor:
         """Vectors of all names, shape (names, dimensions), fp32; `order[i]` is the i-th vector's place."""
-        if self.recompute and torch.is_grad_enabled():
-            parts = [
-                checkpoint(self.encode, c["input_ids"], c["attention_mask"], use_reentrant=False)
-                for c in chunks
-            ]
-        else:
-            parts = [self.encode(c["input_ids"], c["attention_mask"]) for c in chunks]
+        parts = []
+        for chunk in chunks:
+            size = self.chunk_names or len(chunk["input_ids"])
+            for ids, mask in zip(
+                chunk["input_ids"].split(size), chunk["attention_mask"].split(size), strict=True
+            ):
+                if self.chunk_names and torch.is_grad_enabled():
+                    parts.append(checkpoint(self.encode, ids, mask, use_reentrant=False))
+                else:
+                    parts.append(self.encode(ids, mask))
         vectors = torch.cat(parts)
         return torch.zeros_like(vectors).index_copy(0, order, vectors)
 
     def encode(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Vectors of one chunk, fp32."""
         output = self.model(input_ids=input_ids, attention_mask=attention_mask)
-        hidden: torch.Tensor = output.last_hidden_state.float()
-        if self.pooling == "cls":
-            return hidden[:, 0]
-        if self.pooling == "mean_all_tok":
-            return hidden.mean(1)
-        mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
-        return (hidden * mask).sum(1) / mask.sum(1)
+        return pool(output.last_hidden_state, attention_mask, self.pooling)
 
 
 class Tokens:
-    """Turns names into chunks: normalised, cut to `max_length` tokens, sorted by length, padded to the chunk.
+    """Turns names into chunks sorted by length, with the tokens and padding that search has.
 
     Args:
         tokenizer: The model's tokenizer.
-        settings: Lowercasing, prefix, length and the greatest chunk.
+        settings: Lowercasing, prefix, length and pooling.
         pass_cost: Tokens that take as long to encode as a further pass through the model costs.
     """
 
     def __init__(self, tokenizer: Any, settings: TrainingSettings, pass_cost: int) -> None:
-        self.tokenizer = tokenizer
-        self.lowercase = settings.lowercase
-        self.prefix = settings.prefix
-        self.max_length = settings.max_length
-        self.chunk_names = settings.chunk_names
-        self.padding = int(tokenizer.pad_token_id or 0)
+        self.tokenization = Tokenization(tokenizer, encoding_options(settings), lowercase=settings.lowercase)
         self.pass_cost = pass_cost
 
     def chunks(self, names: Sequence[str]) -> tuple[list[dict[str, torch.Tensor]], torch.Tensor]:
-        """Chunks of at most `chunk_names` names, and the place in the batch of each of their rows."""
-        texts = [self.prefix + (n.lower() if self.lowercase else n) for n in names]
-        ids = self.tokenizer(texts, truncation=True, max_length=self.max_length)["input_ids"]
-        order = sorted(range(len(ids)), key=lambda i: (len(ids[i]), i))
+        """Chunks, and the place in the batch of each of their rows."""
+        ids = self.tokenization.ids(names)
+        lengths = np.array([self.tokenization.places(len(row)) for row in ids])
+        order = np.lexsort((np.arange(len(ids)), [len(row) for row in ids]))
         chunks = []
         start = 0
-        for end in chunk_ends([len(ids[i]) for i in order], self.pass_cost):
-            step = self.chunk_names or end - start
-            chunks += [
-                self.pad([ids[i] for i in order[at : min(at + step, end)]]) for at in range(start, end, step)
-            ]
+        for end in chunk_ends(lengths[order].tolist(), self.pass_cost):
+            padded, mask = self.tokenization.pad([ids[i] for i in order[start:end]])
+            chunks.append({"input_ids": torch.from_numpy(padded), "attention_mask": torch.from_numpy(mask)})
             start = end
-        return chunks, torch.tensor(order)
+        return chunks, torch.from_numpy(order)
 
-    def pad(self, ids: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
-        """One chunk, padded to its longest name."""
-        longest = max(map(len, ids))
-        rows = torch.tensor([[*row, *[self.padding] * (longest - len(row))] for row in ids])
-        lengths = torch.tensor([len(row) for row in ids])
-        return {"input_ids": rows, "attention_mask": (torch.arange(longest) < lengths[:, None]).long()}
+
+def encoding_options(settings: TrainingSettings) -> EncodingOptions:
+    """How names become vectors in this training, as search's options."""
+    return EncodingOptions(
+        pooling=settings.pooling, normalize=True, max_length=settings.max_length, prefix=settings.prefix
+    )
 
 
 @torch.no_grad()
-def encode_names(
-    encoder: NameEncoder, tokens: Tokens, precision: str, names: Sequence[str], bar: Task | None = None
-) -> torch.Tensor:
-    """Normalised vectors of names with the model as it is, shape (names, dimensions), fp32, on the CPU."""
+def encode_names(encoder: NameEncoder, tokens: Tokens, precision: str, names: Sequence[str]) -> torch.Tensor:
+    """Normalised vectors of names with the model as it is, by search's encoder; fp32, on the CPU."""
     device = next(encoder.parameters()).device
-    dtype = torch.float16 if precision == "fp16" else torch.bfloat16
-    order = sorted(range(len(names)), key=lambda i: len(names[i]))
-    parts = []
+    tokenization = tokens.tokenization
+    options = EncodingOptions(
+        pooling=encoder.pooling,
+        normalize=True,
+        max_length=tokenization.max_length,
+        prefix=tokenization.prefix,
+    )
+    reduced = torch.float16 if precision == "fp16" else torch.bfloat16
+    files = ModelFiles("the model in training", Path(), Path(), "")
+    search = Encoder(
+        files,
+        options,
+        encoder.model,
+        tokenization.tokenizer,
+        device,
+        torch.float32,
+        EVALUATION_BATCH,
+        autocast=None if precision == "fp32" else reduced,
+    )
     was_training = encoder.training
     encoder.eval()
-    with torch.autocast(device.type, dtype=dtype, enabled=precision != "fp32"):
-        for start in range(0, len(order), ENCODED_AT_ONCE):
-            part = order[start : start + ENCODED_AT_ONCE]
-            chunks, places = tokens.chunks([names[i] for i in part])
-            moved = [{key: value.to(device) for key, value in chunk.items()} for chunk in chunks]
-            parts.append(encoder(moved, places.to(device)).float().cpu())
-            if bar is not None:
-                bar.advance(len(part))
-    encoder.train(was_training)
-    vectors = torch.nn.functional.normalize(torch.cat(parts), dim=-1)
-    return torch.zeros_like(vectors).index_copy(0, torch.tensor(order), vectors)
+    try:
+        return torch.from_numpy(
+            search.encode([name.lower() if tokenization.lowercase else name for name in names])
+        )
+    finally:
+        encoder.train(was_training)
 
 
 def chunk_ends(lengths: Sequence[int], pass_cost: int) -> list[int]:
@@ -194,7 +198,7 @@ def load_base(reference: str, folder: Path | None, *, offline: bool) -> tuple[nn
 
 
 def prepare_model(model: Any, settings: TrainingSettings) -> nn.Module:
-    """Apply dropout, freezing, gradient checkpointing and adapters as the settings say."""
+    """Apply dropout, freezing and adapters as the settings say."""
     if getattr(model, "pooler", None) is not None:
         model.pooler = None  # its weights get no gradient, which several processes would stumble over
     if settings.dropout is not None:
@@ -203,12 +207,8 @@ def prepare_model(model: Any, settings: TrainingSettings) -> nn.Module:
                 module.p = settings.dropout
     if settings.freeze_embeddings:
         model.get_input_embeddings().requires_grad_(False)
-    if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        if settings.lora_rank:
-            model.enable_input_require_grads()
     if settings.lora_rank:
-        adapted: nn.Module = add_adapter(model, settings.lora_rank, settings.lora_alpha)
+        adapted: nn.Module = add_adapter(model, settings.lora_rank)
         return adapted
     if settings.adapter_rank:
         train_linear_layers_only(model)

@@ -9,21 +9,19 @@ from bioelx_bench_sapbert.training.settings import TrainingSettings
 
 
 class PairLoss:
-    """A loss of pytorch-metric-learning, negatives of all processes included.
+    """The loss of the settings, negatives of all processes included.
 
-    Multi-Similarity on mined pairs (Wang et al. 2019, CVPR), or InfoNCE (van den Oord et al. 2018) in the form for
-    several positives, which sets each pair of a concept against all names of others in the batch.
-    Every process computes the loss of the whole batch, in which only its own vectors carry a gradient.
+    Multi-Similarity on mined pairs (Wang et al. 2019, CVPR) from pytorch-metric-learning, with SapBERT's values, or
+    `infonce`. Every process computes the loss of the whole batch, in which only its own vectors carry a gradient.
     """
 
     def __init__(self, settings: TrainingSettings) -> None:
-        from pytorch_metric_learning.losses import MultiSimilarityLoss, NTXentLoss
+        from pytorch_metric_learning.losses import MultiSimilarityLoss
 
-        if settings.loss == "infonce":
-            self.loss, self.margin = NTXentLoss(temperature=settings.temperature), 0.0
-        else:
-            self.loss = MultiSimilarityLoss(alpha=settings.alpha, beta=settings.beta, base=settings.base)
-            self.margin = settings.margin
+        self.margin, self.temperature = settings.margin, settings.temperature
+        self.multi_similarity = None
+        if settings.loss == "multi_similarity":
+            self.multi_similarity = MultiSimilarityLoss(alpha=1, beta=60, base=0.5)
 
     def __call__(self, vectors: torch.Tensor, concepts: torch.Tensor) -> torch.Tensor:
         """The loss of the whole batch.
@@ -37,10 +35,37 @@ class PairLoss:
             processes: averaging over processes, as data parallel training does, then gives the sum.
         """
         vectors, concepts = gather(vectors, concepts)
-        pairs = mine(vectors, concepts, self.margin) if self.margin else None
-        loss: torch.Tensor = self.loss(vectors, concepts, pairs)
+        if self.multi_similarity is None:
+            loss = infonce(vectors, concepts, self.temperature)
+        else:
+            pairs = mine(vectors, concepts, self.margin) if self.margin else None
+            loss = self.multi_similarity(vectors, concepts, pairs)
         world = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
         return loss if world == 1 else loss + (world - 1) * (loss - loss.detach())
+
+
+def infonce(vectors: torch.Tensor, concepts: torch.Tensor, temperature: float) -> torch.Tensor:
+    """InfoNCE (van den Oord et al. 2018) in the form for several positives, from one matrix of scores.
+
+    Each pair of a concept is set against all names of others: -log(e^p / (e^p + sum of e^n)), which is
+    softplus(log-sum-exp of the anchor's negatives - p), in the mean over ordered positive pairs. Memory is
+    quadratic in the names of a step. The value is that of pytorch-metric-learning's NTXentLoss.
+
+    Args:
+        vectors: Shape (names, dimensions).
+        concepts: Concept of each; a name without a partner is a negative only.
+        temperature: What cosines are divided by.
+    """
+    unit = torch.nn.functional.normalize(vectors, dim=1)
+    scores = unit @ unit.T / temperature
+    same = concepts[:, None] == concepts
+    against = scores.masked_fill(same, -torch.inf).logsumexp(1)
+    anchors, positives = (same & ~torch.eye(len(same), dtype=torch.bool, device=same.device)).nonzero(
+        as_tuple=True
+    )
+    if not len(anchors):
+        return vectors.sum() * 0
+    return torch.nn.functional.softplus(against[anchors] - scores[anchors, positives]).mean()
 
 
 @torch.no_grad()

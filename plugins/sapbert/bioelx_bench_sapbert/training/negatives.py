@@ -43,7 +43,7 @@ LEAD: Final = 2
 still to be trained on."""
 
 SEARCHED_AT_ONCE: Final = 512
-PATIENCE_SECONDS: Final = 3600
+WAIT_TIMEOUT_SECONDS: Final = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +101,7 @@ class HardNegatives:
         """Name rows of the negatives of the pair at a position."""
         window, offset = divmod(position, self.positions)
         rows: list[int] = self._window(window)[offset, : self.wanted(position)].tolist()
-        return rows
+        return [row for row in rows if row >= 0]
 
     def wanted(self, position: int) -> int:
         """How many negatives the pair at a position has: with a half a pair, every second pair has one."""
@@ -129,7 +129,7 @@ class HardNegatives:
             DataError: The first process wrote none.
         """
         path = self.path(window)
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + WAIT_TIMEOUT_SECONDS
         while not path.is_file():
             if time.monotonic() > deadline:
                 raise DataError("the first process wrote no hard negatives", where=path)
@@ -151,9 +151,35 @@ class HardNegatives:
         anchors, places = np.unique(self.anchors(pairs), return_inverse=True)
         pool = self.pool(generator)
         near = self.nearest(self.searcher, anchors, pool)
+        names = ConceptNames(self.kb)
         for offset, place in zip(searching.tolist(), places.tolist(), strict=True):
-            count = int(counts[offset])
-            chosen[offset, :count] = draw(near[place], pool, count, generator)
+            drawn = self.draw(int(anchors[place]), near[place], pool, int(counts[offset]), names, generator)
+            chosen[offset, : len(drawn)] = drawn
+        return chosen
+
+    def draw(
+        self,
+        anchor: int,
+        near: Sequence[int],
+        pool: npt.NDArray[np.int64],
+        count: int,
+        names: ConceptNames,
+        generator: np.random.Generator,
+    ) -> list[int]:
+        """`count` of the near names, filled up with others of the pool; never one of the anchor's concept.
+
+        Where the pool has fewer names of other concepts, there are fewer.
+        """
+        chosen: list[int] = generator.permutation(near)[:count].tolist() if near else []
+        if len(chosen) < count:
+            concept = int(self.kb.name_concepts[anchor])
+            own = names[concept]
+            for row in generator.permutation(pool).tolist():
+                if len(chosen) == count:
+                    break
+                foreign = self.kb.name_concepts[row] != concept and self.kb.name_text(row).lower() not in own
+                if foreign and row not in chosen:
+                    chosen.append(row)
         return chosen
 
     def anchors(self, pairs: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
@@ -201,8 +227,9 @@ class HardNegatives:
             device = next(searcher.encoder.parameters()).device
             dtype = torch.bfloat16 if searcher.precision == "bf16" else torch.float32
             arguments = (searcher.encoder, searcher.tokens, searcher.precision)
-            matrix = encode_names(*arguments, names, bar).to(device, dtype)
-            queries = encode_names(*arguments, anchors, bar).to(device, dtype)
+            matrix = encode_names(*arguments, names).to(device, dtype)
+            queries = encode_names(*arguments, anchors).to(device, dtype)
+            bar.advance(len(anchors) + len(names))
             for part in torch.split(queries, SEARCHED_AT_ONCE):
                 scores = part @ matrix.T
                 yield scores.topk(min(FETCHED, len(names)), dim=1).indices.tolist()
@@ -262,15 +289,3 @@ class ConceptNames:
         start, stop = int(self.kb.name_offsets[concept]), int(self.kb.name_offsets[concept + 1])
         texts = self.kb.names.column("text").slice(start, stop - start).to_pylist()
         return frozenset(str(text).lower() for text in texts)
-
-
-def draw(
-    near: Sequence[int], pool: npt.NDArray[np.int64], count: int, generator: np.random.Generator
-) -> list[int]:
-    """`count` of the near names, filled up from the pool where fewer are near, such as more than `DEPTH`."""
-    chosen = generator.permutation(near)[:count].tolist() if near else []
-    while len(chosen) < count:
-        row = int(pool[generator.integers(len(pool))])
-        if row not in chosen:
-            chosen.append(row)
-    return [int(row) for row in chosen]

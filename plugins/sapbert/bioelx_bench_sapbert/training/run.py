@@ -22,7 +22,7 @@ from bioelx_bench.errors import BenchError, DataError, MissingError, UsageError
 from bioelx_bench.files import hash_file, hash_json, write_json
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.models import resolve_model
-from bioelx_bench_sapbert.locating import ENCODING_FILE
+from bioelx_bench_sapbert.model_files import ENCODING_FILE
 from bioelx_bench_sapbert.seen_aliases import write_seen
 from bioelx_bench_sapbert.training.adapter import extract_adapter
 from bioelx_bench_sapbert.training.batches import PairCollator, PairDataset
@@ -37,7 +37,7 @@ from bioelx_bench_sapbert.training.encoder import (
 from bioelx_bench_sapbert.training.loss import PairLoss
 from bioelx_bench_sapbert.training.negatives import HardNegatives, NegativesCallback, Searcher
 from bioelx_bench_sapbert.training.order import PairOrder
-from bioelx_bench_sapbert.training.preparing import PATIENCE_SECONDS, Prepared, prepare
+from bioelx_bench_sapbert.training.preparation import WAIT_TIMEOUT_SECONDS, Prepared, prepare
 from bioelx_bench_sapbert.training.settings import TrainingSettings
 from bioelx_bench_sapbert.training.trainer import (
     BarCallback,
@@ -188,7 +188,7 @@ def read_record(output: Path) -> dict[str, Any]:
 
 def await_first_process(output: Path, record: dict[str, Any]) -> None:
     """Wait until the first process of several has begun this training in the output folder."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + WAIT_TIMEOUT_SECONDS
     while read_record(output).get("id") != record["id"]:
         if time.monotonic() > deadline:
             raise DataError("the first process did not begin this training", where=output)
@@ -244,6 +244,7 @@ def fit(request: TrainingRequest, ready: Prepared, environment: Environment) -> 
         "trained_parameters": parameters,
         "pairs_per_second": round((steps - done) * per_step / seconds, 2) if steps > done else None,
         "seconds_of_last_process": round(seconds, 1),
+        "oom_retries": trainer.oom_retries,
         "log": trainer.state.log_history,
     }
     if kept is not None:

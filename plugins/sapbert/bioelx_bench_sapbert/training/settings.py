@@ -34,9 +34,6 @@ class TrainingSettings(Options):
         "multi_similarity", description="SapBERT's loss with its miner, or InfoNCE over all names of a batch."
     )
     temperature: float = Field(0.05, gt=0, description="InfoNCE: what cosines are divided by.")
-    alpha: float = Field(1.0, gt=0, description="Multi-Similarity loss: weight of positives.")
-    beta: float = Field(60.0, gt=0, description="Multi-Similarity loss: weight of negatives.")
-    base: float = Field(0.5, description="Multi-Similarity loss: offset of the cosine.")
     margin: float = Field(0.2, ge=0, description="Triplet margin miner's margin; 0 mines nothing.")
     max_pairs_per_concept: int = Field(50, ge=1, description="Sample this many pairs of larger concepts.")
     language_temperature: float = Field(
@@ -75,21 +72,19 @@ class TrainingSettings(Options):
     adapter_rank: int = Field(
         0, ge=0, description="Train the linear layers whole and keep their change as an adapter of this rank."
     )
-    lora_alpha: int | None = Field(None, ge=1, description="LoRA's alpha; by default the rank.")
     freeze_embeddings: bool = Field(False, description="Keep the word embeddings as they are.")
     dropout: float | None = Field(None, ge=0, lt=1, description="Dropout; by default the model's own.")
     held_out: float = Field(0.0, ge=0, lt=0.5, description="Share of foreign aliases kept for development.")
     seed: int = Field(0, ge=0, description="Seed of pairs, order and weights.")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="Arithmetic.")
-    gradient_checkpointing: bool = runtime_field(False, description="Recompute each layer: less memory.")
-    gradient_cache: bool = runtime_field(
-        False, description="Recompute each chunk of names: batches of any size in a chunk's memory."
-    )
     chunk_names: int = runtime_field(
-        0, description="Names encoded at once at most, for memory; 0: as many as are quickest.", ge=0
+        0,
+        ge=0,
+        description="Gradient caching: names encoded at once, and again in the backward pass, for batches beyond "
+        "memory; 0 keeps all activations, until memory runs out.",
     )
-    save_steps: int = runtime_field(500, description="Steps between checkpoints.", ge=1)
     logging_steps: int = runtime_field(10, description="Steps between losses in the log.", ge=1)
+    save_steps: int = runtime_field(500, description="Steps between checkpoints.", ge=1)
     eval_steps: int = runtime_field(500, description="Steps between Recall@1 on the development set.", ge=1)
     development_names: int = runtime_field(
         10_000, description="Names of the development dictionary beside those of its gold concepts.", ge=0
@@ -114,8 +109,12 @@ class TrainingSettings(Options):
         return tuple(x.strip() for x in value.split(",") if x.strip()) if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def one_adapter(self) -> Self:
-        """Refuse two ways of making an adapter at once."""
+    def check_combinations(self) -> Self:
+        """Refuse two ways of making an adapter at once, and hard negatives with a loss that they spoil."""
+        if self.hard_negatives and self.loss != "infonce":
+            raise ValueError(
+                "hard_negatives need loss=infonce: under SapBERT's loss the hardest negative outweighs the positives"
+            )
         if self.lora_rank and self.adapter_rank:
             raise ValueError("lora_rank and adapter_rank are two ways of making an adapter; give one")
         return self

@@ -18,13 +18,19 @@ from bioelx_bench.errors import BenchError
 from bioelx_bench.files import write_json
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.progress import Task
-from bioelx_bench_sapbert.hardware import has_fast_bf16
+from bioelx_bench_sapbert.hardware import has_fast_bf16, is_out_of_memory
 from bioelx_bench_sapbert.training.loss import PairLoss
 from bioelx_bench_sapbert.training.settings import TrainingSettings
 
 TRAINED_WEIGHTS: Final = "trained.safetensors"
 """A checkpoint's weights: only those that are trained, since the others are the base model's."""
 
+
+GPU_WORKERS: Final = 2
+"""Processes that draw pairs and negatives and make tokens ahead of a GPU; on a CPU they would take its cores."""
+
+MIN_CHUNK_NAMES: Final = 4
+"""Names encoded at once below which out of memory is an error."""
 
 M_TRIM_THRESHOLD: Final = -1
 M_MMAP_THRESHOLD: Final = -3
@@ -39,6 +45,46 @@ class PairTrainer(Trainer):
         self.pair_loss = pair_loss
         self.kb = kb
         self.model_accepts_loss_kwargs = False
+        self.oom_retries = 0
+
+    def training_step(
+        self, model: nn.Module, inputs: dict[str, Any], *arguments: Any, **named: Any
+    ) -> torch.Tensor:
+        """One step; where memory runs out it is done again with gradient caching, in smaller and smaller chunks.
+
+        Raises:
+            BenchError: Memory does not suffice for chunks of `MIN_CHUNK_NAMES` names, or one of several processes ran
+                out of it, which the others cannot know.
+        """
+        state = random_state()
+        while True:
+            try:
+                return super().training_step(model, inputs, *arguments, **named)
+            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self.lower_chunks(inputs, error)
+            model.zero_grad(set_to_none=True)  # the pass that failed may have left some
+            set_random_state(state)
+
+    def lower_chunks(self, inputs: Mapping[str, Any], error: Exception) -> None:
+        """Halve the names that are encoded at once."""
+        encoder: Any = self.accelerator.unwrap_model(self.model)
+        names = max(len(chunk["input_ids"]) for chunk in inputs["chunks"])
+        size = min(encoder.chunk_names or names, names) // 2
+        if size < MIN_CHUNK_NAMES or self.args.world_size > 1:
+            raise BenchError(
+                f"memory does not suffice for a step of {len(inputs['order'])} names",
+                where=f"--set batch_pairs={self.args.per_device_train_batch_size}",
+                why=str(error).strip().splitlines()[0],
+                hint="lower batch_pairs or max_length"
+                if self.args.world_size == 1
+                else f"--set chunk_names={max(size, MIN_CHUNK_NAMES)} (then lower batch_pairs or max_length)",
+            ) from error
+        encoder.chunk_names = size
+        self.oom_retries += 1
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     def compute_loss(
         self,
@@ -98,6 +144,18 @@ class PairTrainer(Trainer):
         with torch.no_grad():
             for name, value in weights.items():
                 parameters[name].copy_(value)
+
+
+def random_state() -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """The state of torch's random numbers, on the CPU and every GPU."""
+    return torch.get_rng_state(), torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+
+
+def set_random_state(state: tuple[torch.Tensor, list[torch.Tensor]]) -> None:
+    """Go back to a state, so that a step that is done again draws the same dropout."""
+    torch.set_rng_state(state[0])
+    if state[1]:
+        torch.cuda.set_rng_state_all(state[1])
 
 
 def trained_weights(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -171,9 +229,10 @@ def training_arguments(
         report_to=reporters(),
         remove_unused_columns=False,
         use_cpu=cpu,
-        dataloader_num_workers=0,
+        dataloader_num_workers=0 if cpu else GPU_WORKERS,
+        dataloader_persistent_workers=not cpu,
         ddp_find_unused_parameters=False,
-        optim="adamw_torch",
+        optim="adamw_torch_fused",
     )
 
 

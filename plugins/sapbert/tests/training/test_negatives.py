@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from bioelx_bench_sapbert.training.encoder import NameEncoder, Tokens, encode_names, load_base
-from bioelx_bench_sapbert.training.negatives import DEPTH, HardNegatives, Searcher
+from bioelx_bench_sapbert.training.negatives import DEPTH, ConceptNames, HardNegatives, Searcher
 from bioelx_bench_sapbert.training.order import PairOrder, group_pairs
 from bioelx_bench_sapbert.training.pairs import PairRules, write_pairs
 from bioelx_bench_sapbert.training.run import train
@@ -17,7 +17,13 @@ from bioelx_bench.errors import DataError, UsageError
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.progress import Progress
 
-HARD = {"hard_negatives": 2, "negative_languages": ("en",), "negative_steps": 4, "negative_pool": 60}
+HARD = {
+    "loss": "infonce",
+    "hard_negatives": 2,
+    "negative_languages": ("en",),
+    "negative_steps": 4,
+    "negative_pool": 60,
+}
 
 
 def searcher(model: Path, settings: TrainingSettings) -> Searcher:
@@ -35,7 +41,12 @@ def test_negatives_are_among_the_nearest_names_of_other_concepts(
     base_model: Path, small_kb: KnowledgeBase, tmp_path: Path
 ) -> None:
     settings = TrainingSettings(
-        pooling="mean", batch_pairs=8, hard_negatives=3, negative_languages=("en",), negative_steps=2
+        pooling="mean",
+        loss="infonce",
+        batch_pairs=8,
+        hard_negatives=3,
+        negative_languages=("en",),
+        negative_steps=2,
     )
     pairs = write_pairs(small_kb, PairRules(), tmp_path / "pairs.npy")
     languages = small_kb.names.column("language").to_numpy().astype(np.int16)
@@ -70,7 +81,7 @@ def test_with_a_half_a_pair_every_second_pair_has_a_negative(
     base_model: Path, small_kb: KnowledgeBase, tmp_path: Path
 ) -> None:
     settings = TrainingSettings(
-        batch_pairs=8, hard_negatives=0.5, negative_languages=("en",), negative_steps=1
+        loss="infonce", batch_pairs=8, hard_negatives=0.5, negative_languages=("en",), negative_steps=1
     )
     pairs = write_pairs(small_kb, PairRules(), tmp_path / "pairs.npy")
     groups, spoken = group_pairs(pairs, small_kb.names.column("language").to_numpy().astype(np.int16))
@@ -117,3 +128,22 @@ def test_what_cannot_be_searched_is_said_before_anything_is_made(
             environment(tmp_path),
         )
     assert not (tmp_path / "m").exists()
+
+
+def test_what_fills_up_is_never_a_name_of_the_pairs_concept(
+    base_model: Path, small_kb: KnowledgeBase, tmp_path: Path
+) -> None:
+    settings = TrainingSettings(loss="infonce", batch_pairs=8, hard_negatives=9, negative_languages=("en",))
+    pairs = write_pairs(small_kb, PairRules(), tmp_path / "pairs.npy")
+    groups, spoken = group_pairs(pairs, small_kb.names.column("language").to_numpy().astype(np.int16))
+    order = PairOrder(groups, spoken[:, 0] != spoken[:, 1])
+    negatives = HardNegatives(small_kb, pairs, order, 40, settings, 1, None, tmp_path)
+    pool = np.arange(8)  # two concepts of four names each
+    for seed in range(20):
+        drawn = negatives.draw(1, [], pool, 9, ConceptNames(small_kb), np.random.default_rng(seed))
+        assert sorted(drawn) == [4, 5, 6, 7]
+
+
+def test_hard_negatives_with_sapberts_loss_are_refused() -> None:
+    with pytest.raises(ValueError, match="need loss=infonce"):
+        TrainingSettings(hard_negatives=1)

@@ -10,6 +10,7 @@ import torch
 from bioelx_bench_sapbert.seen_aliases import read_seen
 from bioelx_bench_sapbert.training.command import read_settings
 from bioelx_bench_sapbert.training.development import make_development_set, read_queries
+from bioelx_bench_sapbert.training.encoder import NameEncoder
 from bioelx_bench_sapbert.training.run import last_whole_checkpoint, train
 from bioelx_bench_sapbert.training.settings import TrainingSettings
 from run_samples import environment as make_environment
@@ -43,7 +44,7 @@ def test_training_learns_and_makes_a_model_folder(
     found = losses(report)
     assert len(found) == 20
     assert sum(found[-5:]) < 0.9 * sum(found[:5])
-    from bioelx_bench_sapbert.encoding import Encoder
+    from bioelx_bench_sapbert.encoder import Encoder
     from bioelx_bench_sapbert.options import EncodingOptions, SapBertXOptions
     from bioelx_bench_sapbert.retriever import DenseRetriever
 
@@ -114,8 +115,6 @@ def test_lora_writes_an_adapter_that_names_its_base(
             tmp_path / "adapter",
             lora_rank=4,
             steps=4,
-            gradient_cache=True,
-            gradient_checkpointing=True,
         ),
         environment,
     )
@@ -124,7 +123,7 @@ def test_lora_writes_an_adapter_that_names_its_base(
     stored = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
     assert {v.dtype for v in stored.values()} == {torch.float16}
     assert sum(v.numel() for v in stored.values()) == report["trained_parameters"]
-    from bioelx_bench_sapbert.encoding import Encoder
+    from bioelx_bench_sapbert.encoder import Encoder
     from bioelx_bench_sapbert.options import EncodingOptions
 
     options = EncodingOptions(pooling="mean", dtype="fp32")
@@ -152,7 +151,7 @@ def test_the_change_of_whole_layers_is_kept_as_an_adapter(
     report = train(wanted, environment)
     assert report["adapter_share_of_change"] == 1.0
     assert "that the adapter keeps | 100.0 % |" in (tmp_path / "model" / "README.md").read_text()
-    from bioelx_bench_sapbert.encoding import Encoder
+    from bioelx_bench_sapbert.encoder import Encoder
     from bioelx_bench_sapbert.options import EncodingOptions
 
     options = EncodingOptions(pooling="mean", dtype="fp32")
@@ -167,6 +166,34 @@ def test_the_change_of_whole_layers_is_kept_as_an_adapter(
             parameters[name.removeprefix("model.")].copy_(value)
     assert abs(adapted - untrained).max() > 1e-2
     assert adapted == pytest.approx(whole.encode(names), abs=1e-3)
+
+
+def test_out_of_memory_is_answered_by_smaller_chunks_with_the_same_weights(
+    base_model: Path,
+    small_kb: KnowledgeBase,
+    environment: Environment,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calm = {"chunk_names": 0, "steps": 3, "save_steps": 3, "precision": "fp32", "dropout": 0.0}
+    expected = train(request(base_model, small_kb, tmp_path / "whole", **calm), environment)
+    encode, room = NameEncoder.encode, 6
+
+    def small(self: NameEncoder, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """A device that has room for a few names."""
+        if self.training and len(input_ids) > room:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 151 GiB")
+        return encode(self, input_ids, attention_mask)
+
+    monkeypatch.setattr(NameEncoder, "encode", small)
+    report = train(request(base_model, small_kb, tmp_path / "small", **calm), environment)
+    assert report["oom_retries"] > 0
+    assert expected["oom_retries"] == 0
+    assert losses(report) == pytest.approx(losses(expected), abs=1e-5)
+    room = 1
+    with pytest.raises(BenchError, match="does not suffice for a step of 32 names") as error:
+        train(request(base_model, small_kb, tmp_path / "none", **calm), environment)
+    assert error.value.hint == "lower batch_pairs or max_length"
 
 
 def test_a_missing_compiler_is_said_before_anything_is_made(

@@ -1,0 +1,1 @@
+"""TF-IDF over character n-grams for bioelx-bench: the baseline to beat."""

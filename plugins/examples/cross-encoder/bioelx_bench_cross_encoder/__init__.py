@@ -1,0 +1,1 @@
+"""Any CrossEncoder of sentence-transformers as a ranker of bioelx-bench."""

@@ -1,0 +1,1 @@
+"""Edit distance for bioelx-bench: names by RapidFuzz."""

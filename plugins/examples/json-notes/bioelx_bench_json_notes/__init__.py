@@ -1,0 +1,1 @@
+"""A dataset of one own JSON format for bioelx-bench."""

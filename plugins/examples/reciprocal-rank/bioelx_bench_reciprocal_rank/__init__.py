@@ -1,0 +1,1 @@
+"""Mean reciprocal rank over whole lists, a metric of bioelx-bench."""
