@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 CORE_VENV := .venv-core
-PLUGINS := aliases bm25 sapbert llm offline
+PLUGINS := aliases bm25 sapbert llm offline report
 EXAMPLES := char-ngram edit-distance sentence-transformers cross-encoder json-notes reciprocal-rank
 PROJECTS := pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml) $(EXAMPLES:%=plugins/examples/%/pyproject.toml)
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
