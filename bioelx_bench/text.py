@@ -28,6 +28,8 @@ def normalise_text(text: str) -> str:
 
 def fold_text(text: str) -> str:
     """`normalise_text` without difference of case: the form in which the surface of a mention equals a name."""
+    if text.isascii():
+        return " ".join(text.lower().split())
     folded = normalise_text(text).casefold()
     # Folding case can undo the composed form (`ΐ`), so that the form is made once more.
     return folded if folded.isascii() else unicodedata.normalize("NFKC", folded)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bioelx_bench.datasets.prepared import PreparedSubset
 from bioelx_bench.records import LabelledMention
-from bioelx_bench.scoring.surface import Surfaces, find_surfaces, normalise
+from bioelx_bench.scoring.surface import Surfaces, find_surfaces, surface_keys
+from bioelx_bench.text import fold_text
 
 if TYPE_CHECKING:
     from bioelx_bench.kb.store import KnowledgeBase
@@ -41,7 +42,8 @@ def find_coverage(parts: Sequence[PreparedSubset], kb: KnowledgeBase, progress: 
             gold.update(mention.gold)
             texts.add(mention.text)
     return Coverage(
-        frozenset(concept for concept in gold if concept in kb), find_surfaces(kb, texts, progress)
+        frozenset(concept for concept in gold if concept in kb),
+        find_surfaces(kb, surface_keys(texts), progress),
     )
 
 
@@ -56,7 +58,7 @@ def describe_subset(part: PreparedSubset, coverage: Coverage) -> dict[str, Any]:
     mentions = list(part.mentions())
     golds: dict[str, set[tuple[str, ...]]] = defaultdict(set)
     for mention in mentions:
-        golds[normalise(mention.text)].add(tuple(sorted(mention.gold)))
+        golds[fold_text(mention.text)].add(tuple(sorted(mention.gold)))
     surfaces = coverage.surfaces
     contexts = {mention.document.id: len(mention.document.text) for mention in mentions}
     return {
@@ -69,7 +71,7 @@ def describe_subset(part: PreparedSubset, coverage: Coverage) -> dict[str, Any]:
         "context_length": spread([length for length in contexts.values() if length]),
         "several_gold": share(mentions, [len(mention.gold) > 1 for mention in mentions]),
         "discontinuous": share(mentions, [len(mention.spans) > 1 for mention in mentions]),
-        "ambiguous": share(mentions, [len(golds[normalise(mention.text)]) > 1 for mention in mentions]),
+        "ambiguous": share(mentions, [len(golds[fold_text(mention.text)]) > 1 for mention in mentions]),
         "covered": share(mentions, [not coverage.concepts.isdisjoint(mention.gold) for mention in mentions]),
         "exact": share(mentions, [surfaces.is_exact(mention.text, mention.gold) for mention in mentions]),
         "seen": share(mentions, [surfaces.is_name(mention.text) for mention in mentions]),

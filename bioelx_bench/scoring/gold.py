@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.records import LabelledMention
 from bioelx_bench.scoring.protocols import ScoringProtocol
 
 MAX_REMEMBERED: Final = 1 << 20
-"""Concept ids whose rows are kept at hand; more are looked up again."""
+"""Golds, or concepts of a small knowledge base, that are kept at hand; more are looked up again."""
 
 
-class ConceptCodes(dict[str, int]):
-    """An integer for each concept id: its row in the knowledge base, or a negative number of its own.
+class Gold(NamedTuple):
+    """The gold of a mention as a knowledge base knows it.
 
-    Two ids have one code only if they are the same id, and a code below 0 is of no concept of the knowledge base.
+    Attributes:
+        ids: Concept ids.
+        rows: The concept row of each; -1 for one that the knowledge base does not have.
+        in_kb: Whether the knowledge base has enough of it for a hit: any or all of it, by the protocol.
     """
 
-    def __init__(self, kb: KnowledgeBase) -> None:
-        super().__init__()
-        self._kb = kb
-        self._unknown = 0
-        if len(kb) <= MAX_REMEMBERED // 2:  # a pass over a small table is cheaper than a search for each id
-            self.update(zip(kb.concepts.column("id").to_pylist(), range(len(kb)), strict=True))
-
-    def __missing__(self, concept_id: str) -> int:
-        row = self._kb.concept_row(concept_id) if isinstance(concept_id, str) else None
-        if row is None:
-            self._unknown -= 1
-            row = self._unknown
-        self[concept_id] = row
-        return row
+    ids: tuple[str, ...]
+    rows: tuple[int, ...]
+    in_kb: bool
 
 
 class GoldConcepts:
@@ -42,41 +33,42 @@ class GoldConcepts:
     Args:
         kb: The knowledge base.
         protocol: Says whether retired concepts are mapped to their successors, and how joined ids are read.
-        codes: Codes of concepts.
     """
 
-    def __init__(self, kb: KnowledgeBase, protocol: ScoringProtocol, codes: ConceptCodes) -> None:
+    def __init__(self, kb: KnowledgeBase, protocol: ScoringProtocol) -> None:
         self._kb = kb
-        self._codes = codes
         self._protocol = protocol
-        self._current: dict[str, tuple[str, ...]] = {}
+        self._known: dict[tuple[str, ...], Gold] = {}
+        self._rows: dict[str, int] = {}
+        if len(kb) <= MAX_REMEMBERED // 2:  # a pass over a small table is cheaper than a search for each id
+            self._rows.update(zip(kb.concepts.column("id").to_pylist(), range(len(kb)), strict=True))
 
-    def current(self, mention: LabelledMention) -> tuple[str, ...]:
-        """The mention's gold concepts, retired ones replaced by their successors under the policy `map`.
+    def __call__(self, mention: LabelledMention) -> Gold:
+        """The mention's gold, retired concepts replaced by their successors under the policy `map`.
 
         A concept that the knowledge base has neither itself nor by a successor stays as it is.
         """
-        gold = mention.gold
+        found = self._known.get(mention.gold)
+        if found is None:
+            if len(self._known) > MAX_REMEMBERED:
+                self._known.clear()
+            found = self._known[mention.gold] = self._look_up(mention.gold)
+        return found
+
+    def _look_up(self, gold: tuple[str, ...]) -> Gold:
         if self._protocol.split_gold:
             gold = tuple(part for concept in gold for part in re.split(r"[+|]", concept))
-        if self._protocol.retired == "keep":
-            return tuple(dict.fromkeys(gold))
-        found = (concept for old in gold for concept in self._successors(old) or (old,))
-        return tuple(dict.fromkeys(found))
+        if self._protocol.retired == "map":
+            gold = tuple(
+                current
+                for old in gold
+                for current in ((old,) if old in self._rows else self._kb.resolve_gold(old) or (old,))
+            )
+        ids = tuple(dict.fromkeys(gold))
+        rows = tuple(map(self._row, ids))
+        has = [row >= 0 for row in rows]
+        return Gold(ids, rows, bool(has) and (any(has) if self._protocol.match == "any" else all(has)))
 
-    def __call__(self, mention: LabelledMention) -> tuple[tuple[str, ...], bool]:
-        """The mention's gold, and whether the knowledge base has enough of it for a hit."""
-        gold = self.current(mention)
-        return gold, self.known(gold)
-
-    def known(self, gold: Iterable[str]) -> bool:
-        """Whether the knowledge base has enough of the gold for a hit: any or all of it, by the protocol."""
-        has = [self._codes[concept] >= 0 for concept in gold]
-        return bool(has) and (any(has) if self._protocol.match == "any" else all(has))
-
-    def _successors(self, concept: str) -> tuple[str, ...]:
-        if concept not in self._current:
-            if len(self._current) > MAX_REMEMBERED:
-                self._current.clear()
-            self._current[concept] = self._kb.resolve_gold(concept)
-        return self._current[concept]
+    def _row(self, concept: str) -> int:
+        row = self._rows[concept] if concept in self._rows else self._kb.concept_row(concept)
+        return -1 if row is None else row

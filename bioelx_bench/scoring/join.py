@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, compress, repeat
 from pathlib import Path
 from typing import Literal
 
@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bioelx_bench.errors import DataError
+from bioelx_bench.metrics import NO_HIT
 from bioelx_bench.records import Interpolation, LabelledMention
 from bioelx_bench.runs.logs import CandidateLine, RankingLine
-from bioelx_bench.scoring.gold import MAX_REMEMBERED
+from bioelx_bench.scoring.gold import Gold
 from bioelx_bench.scoring.interpolation import mix, order
 from bioelx_bench.scoring.matching import (
     Ints,
@@ -30,11 +31,7 @@ from bioelx_bench.scoring.protocols import ScoringProtocol, part_ids
 from bioelx_bench.scoring.rankings import FAILED, RankingIndex
 
 Floats = npt.NDArray[np.float64]
-Codes = dict[str, int]
-"""Codes of concepts as `gold.ConceptCodes` gives them."""
-
-ResolveGold = Callable[[LabelledMention], tuple[tuple[str, ...], bool]]
-CodeLists = Callable[[Sequence[Sequence[str]]], Ints]
+ResolveGold = Callable[[LabelledMention], Gold]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,27 +59,25 @@ class Block:
 
     Attributes:
         mentions: The mentions.
+        kept: Which of the mentions that were asked for they are.
         gold: Their gold as the knowledge base knows it.
-        gold_codes: Its codes, one mention after the other.
         gold_offsets: Where each mention's gold begins, and the end.
-        in_kb: Whether enough of it is in the knowledge base.
         lines: The candidates of each part of each mention.
         parts: Where each mention's parts begin in `lines`, and the end.
-        codes: Codes of all candidates, one part after the other.
         offsets: Where each part's candidates begin, and the end.
+        places: Rank of each gold concept among the candidates of each part, one part after the other.
         final: Their order after ranking; None where nothing ranked.
         mapped: Mentions of the block whose gold was mapped.
     """
 
     mentions: list[LabelledMention]
-    gold: list[tuple[str, ...]]
-    gold_codes: Ints
+    kept: npt.NDArray[np.bool_]
+    gold: list[Gold]
     gold_offsets: Ints
-    in_kb: npt.NDArray[np.bool_]
     lines: list[CandidateLine]
     parts: Ints
-    codes: Ints
     offsets: Ints
+    places: Ranks
     final: FinalOrder | None
     mapped: int
 
@@ -94,26 +89,20 @@ class Block:
 
         A mention that was searched in parts counts as found where every part has hit.
         """
-        counts = np.diff(self.gold_offsets)
-        owners = np.repeat(np.arange(len(self)), counts)
-        codes, gold = self.codes, self.gold_codes
+        owners = np.repeat(np.arange(len(self)), np.diff(self.parts))
+        counts = np.diff(self.gold_offsets)[owners]
+        ranks = self.places
         if ranked:
             assert self.final is not None  # noqa: S101 - asked for only where something ranked
-            codes = codes[self.final.source]
-            gold = np.where(self.final.nil[owners], -1, gold)
-        sizes = np.diff(self.parts)
-        found = np.zeros(len(self), np.int32)
-        found_gold = np.zeros(len(gold), np.int32)
-        for part in range(int(sizes.max(initial=0))):
-            has = sizes > part
-            inside = has[owners]
-            ranks = np.zeros(len(gold), np.int32)
-            ranks[inside] = gold_ranks(
-                codes, self.offsets, gold[inside], (self.parts[:-1] + part)[owners[inside]]
-            )
-            part_ranks = np.where(has, mention_ranks(ranks, self.gold_offsets, match), 0)
-            np.maximum(found, part_ranks, out=found)
-            np.maximum(found_gold, ranks, out=found_gold)
+            starts = np.repeat(self.offsets[:-1], counts)
+            hit = (ranks != NO_HIT) & ~np.repeat(self.final.nil[owners], counts)
+            moved = np.empty_like(self.final.source)
+            moved[self.final.source] = np.arange(len(moved))
+            ranks = np.full_like(ranks, NO_HIT)
+            ranks[hit] = moved[starts[hit] + self.places[hit] - 1] - starts[hit] + 1
+        found = mention_ranks(mention_ranks(ranks, offsets_of(counts), match), self.parts, "all")
+        found_gold = np.zeros(int(self.gold_offsets[-1]), np.int32)
+        np.maximum.at(found_gold, spread(self.gold_offsets[:-1][owners], counts), ranks)
         return found, sort_within(found_gold, self.gold_offsets)
 
 
@@ -135,9 +124,7 @@ class Reordering:
         self,
         mention_ids: Sequence[str],
         lines: Sequence[CandidateLine],
-        codes: Ints,
         offsets: Ints,
-        coded: CodeLists,
     ) -> FinalOrder:
         """The order of a block's candidates: the ranked ones, then the rest as the retriever left them.
 
@@ -148,13 +135,14 @@ class Reordering:
         lengths = np.minimum(np.diff(offsets), self.rerank_depth)
         owners = np.repeat(np.arange(len(lines)), lengths)
         asked = spread(offsets[:-1], lengths)
-        ranked_codes = coded([line.concepts for line in ranked])
+        numbers: dict[str, int] = {}
+        codes = coded([line.concepts[: self.rerank_depth] for line in lines], numbers)
         ranked_owners = np.repeat(np.arange(len(ranked)), [len(line.concepts) for line in ranked])
-        found = positions(ranked_codes, ranked_owners, codes[asked], owners)
+        found = positions(coded([line.concepts for line in ranked], numbers), ranked_owners, codes, owners)
         if found is None:
             raise self._foreign(ranked, lines)
-        source = np.arange(len(codes))
-        scores, evidence = np.full(len(codes), np.nan), np.full(len(codes), np.nan)
+        source = np.arange(offsets[-1])
+        scores, evidence = np.full(len(source), np.nan), np.full(len(source), np.nan)
         said = evidence_of(ranked)
         chosen = np.arange(len(found))
         if self.interpolation is not None:
@@ -187,6 +175,12 @@ class Reordering:
         )
 
 
+def coded(lists: Sequence[Sequence[str]], numbers: dict[str, int]) -> Ints:
+    """A number for each id of all lists, the same for the same id; `numbers` remembers them."""
+    ids = chain.from_iterable(lists)
+    return np.fromiter((numbers.setdefault(concept, len(numbers)) for concept in ids), np.int64)
+
+
 def evidence_of(ranked: Sequence[RankingLine]) -> Floats:
     """The evidence of all ranked candidates, NaN where there is none."""
     return np.array(
@@ -205,8 +199,7 @@ class Joiner:
     Args:
         lines: The lines of the candidate log.
         path: The log, for errors.
-        codes: Gives concepts their codes.
-        gold: Gives a mention's gold, and whether enough of it is in the knowledge base; called in order.
+        gold: Gives a mention's gold; called in order.
         protocol: How candidates are counted.
         reordering: Applies the rankings; None where nothing ranked.
     """
@@ -215,14 +208,12 @@ class Joiner:
         self,
         lines: Iterator[CandidateLine],
         path: Path,
-        codes: Codes,
         gold: ResolveGold,
         protocol: ScoringProtocol,
         reordering: Reordering | None,
     ) -> None:
         self._lines = lines
         self._path = path
-        self._codes = codes
         self._gold = gold
         self._protocol = protocol
         self._reordering = reordering
@@ -235,44 +226,34 @@ class Joiner:
         Raises:
             DataError: The log has another mention in their place.
         """
-        if len(self._codes) > MAX_REMEMBERED:
-            self._codes.clear()
-        kept: list[LabelledMention] = []
-        gold: list[tuple[str, ...]] = []
-        known: list[bool] = []
+        golds = list(map(self._gold, mentions))
+        kept = np.array([self._protocol.nil == "count" or gold.in_kb for gold in golds], np.bool_)
         lines: list[CandidateLine] = []
         parts: list[int] = []
-        mapped = 0
-        for mention in mentions:
+        for mention, keep in zip(mentions, kept.tolist(), strict=True):
             found = [self._next(part) for part in part_ids(mention, self._protocol)]
-            current, in_kb = self._gold(mention)
-            mapped += current != mention.gold
-            if in_kb or self._protocol.nil == "count":
-                kept.append(mention)
-                gold.append(current)
-                known.append(in_kb)
+            if keep:
                 lines += found
                 parts.append(len(found))
-        codes = self._coded([line.concepts for line in lines])
+        linked, gold = list(compress(mentions, kept)), list(compress(golds, kept))
         offsets = offsets_of([len(line.concepts) for line in lines])
         return Block(
-            mentions=kept,
+            mentions=linked,
+            kept=kept,
             gold=gold,
-            gold_codes=self._coded(gold),
-            gold_offsets=offsets_of([len(ids) for ids in gold]),
-            in_kb=np.array(known, np.bool_),
+            gold_offsets=offsets_of([len(found.ids) for found in gold]),
             lines=lines,
             parts=offsets_of(parts),
-            codes=codes,
             offsets=offsets,
+            places=gold_ranks(
+                (line.concepts for line in lines),
+                chain.from_iterable(repeat(found.ids, n) for found, n in zip(gold, parts, strict=True)),
+            ),
             final=None
             if self._reordering is None
-            else self._reordering.apply([m.id for m in kept], lines, codes, offsets, self._coded),
-            mapped=mapped,
+            else self._reordering.apply([m.id for m in linked], lines, offsets),
+            mapped=sum(found.ids != m.gold for found, m in zip(golds, mentions, strict=True)),
         )
-
-    def _coded(self, lists: Sequence[Sequence[str]]) -> Ints:
-        return np.fromiter(map(self._codes.__getitem__, chain.from_iterable(lists)), np.int64)
 
     def _next(self, mention_id: str) -> CandidateLine:
         line = next(self._lines, None)

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Final
 
-import numpy as np
-
 from bioelx_bench.runs.logs import CandidateLine, CandidateLog
 from bioelx_bench.scoring.join import Reordering
-from bioelx_bench.scoring.matching import Ints, offsets_of
+from bioelx_bench.scoring.matching import offsets_of
 from bioelx_bench.scoring.protocols import PART_MARK
 
 BLOCK: Final = 1000
@@ -57,15 +55,9 @@ def reordered(
     lines: Sequence[CandidateLine], mention_ids: Sequence[str], reordering: Reordering
 ) -> list[list[str]]:
     """The candidate ids of mentions in the order of their rankings."""
-    numbers: dict[str, int] = {}
-
-    def coded(lists: Sequence[Sequence[str]]) -> Ints:
-        ids = chain.from_iterable(lists)
-        return np.fromiter((numbers.setdefault(concept, len(numbers)) for concept in ids), np.int64)
-
     columns = [line.concepts for line in lines]
     offsets = offsets_of([len(column) for column in columns])
-    final = reordering.apply(mention_ids, lines, coded(columns), offsets, coded)
+    final = reordering.apply(mention_ids, lines, offsets)
     flat = list(chain.from_iterable(columns))
     return [
         [] if nil else [flat[place] for place in final.source[start:stop]]

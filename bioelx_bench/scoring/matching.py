@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -29,27 +30,24 @@ def spread(starts: Ints, lengths: Ints) -> Ints:
     return indices
 
 
-def gold_ranks(codes: Ints, offsets: Ints, gold: Ints, lists: Ints) -> Ranks:
+def gold_ranks(lists: Iterable[list[str]], golds: Iterable[Sequence[str]]) -> Ranks:
     """Rank at which each gold concept first stands in a candidate list.
 
     Args:
-        codes: Codes of all candidates (see `gold.ConceptCodes`), shape (candidates,).
-        offsets: Where each list begins, shape (lists + 1,).
-        gold: Code of each gold concept, shape (gold,); negative ones match nothing.
-        lists: The list in which each gold concept is looked for, shape (gold,).
+        lists: Candidate ids, best first.
+        golds: The gold looked for in each list.
 
     Returns:
-        Ranks from 1, or `NO_HIT`; shape (gold,).
+        Ranks from 1, or `NO_HIT`, one list's gold after the other's; shape (gold,).
     """
-    lengths = np.diff(offsets)[lists]
-    lengths = np.where(gold < 0, 0, lengths)
-    where = spread(offsets[lists], lengths)
-    found = np.flatnonzero(codes[where] == np.repeat(gold, lengths))
-    owners = np.repeat(np.arange(len(gold)), lengths)[found]
-    ranks = np.full(len(gold), NO_HIT, np.int32)
-    # written backwards, so that the first place in a list is what stays
-    ranks[owners[::-1]] = (where[found] - offsets[lists][owners] + 1).astype(np.int32)[::-1]
-    return ranks
+    return np.array(
+        [
+            found.index(concept) + 1 if concept in found else NO_HIT
+            for found, gold in zip(lists, golds, strict=True)
+            for concept in gold
+        ],
+        np.int32,
+    )
 
 
 def mention_ranks(ranks: Ranks, offsets: Ints, match: Literal["any", "all"]) -> Ranks:

@@ -18,6 +18,7 @@ import pyarrow.parquet as parquet
 from bioelx_bench.errors import DataError
 from bioelx_bench.files import atomic_path
 from bioelx_bench.metrics import NO_HIT
+from bioelx_bench.runs.logs import CandidateLine
 from bioelx_bench.scoring.join import Block
 from bioelx_bench.scoring.matching import Ranks
 from bioelx_bench.scoring.outcome import OPPOSITES, StageRanks, SubsetOutcome
@@ -120,13 +121,12 @@ def prediction_rows(
     lines = [block.lines[part] for part in first]
     places = sources - starts
 
-    def column(name: str, *, ranked: bool) -> pa.Array:
-        shown, where = (there, places) if ranked else (sizes > 0, np.zeros(n, np.int64))
-        values = [
-            getattr(line, name)[place] if ok else None
-            for line, place, ok in zip(lines, where, shown, strict=True)
-        ]
-        return pa.array(values, SCHEMA.field("predicted" if name != "scores" else "retrieval_score").type)
+    retrieved = [line.concepts[0] if line.concepts else None for line in lines]
+    retrieved_names = [line.names[0] if line.names else None for line in lines]
+    chosen: list[tuple[CandidateLine, int] | None] = [
+        (line, place) if ok else None
+        for line, place, ok in zip(lines, places.tolist(), there.tolist(), strict=True)
+    ]
 
     def said(values: npt.NDArray[np.float64] | None) -> pa.Array:
         if values is None:
@@ -150,20 +150,20 @@ def prediction_rows(
         "mention_id": [m.id for m in block.mentions],
         "subset": pa.repeat(pa.scalar(subset), n),
         "document_id": [m.document.id for m in block.mentions],
-        "gold": [list(ids) for ids in block.gold],
-        "in_kb": block.in_kb,
+        "gold": [gold.ids for gold in block.gold],
+        "in_kb": [gold.in_kb for gold in block.gold],
         **{name: pa.nulls(n, pa.bool_()) if value is None else value for name, value in flags.items()},
         "failed": np.zeros(n, np.bool_) if final is None else final.failed,
-        "candidates": np.array([len(line.concepts) for line in lines], np.int32),
+        "candidates": sizes.astype(np.int32),
         "retrieval_rank": rank("retrieval"),
         "ranking_rank": rank("ranking"),
         "retrieval_gold_ranks": gold_ranks("retrieval"),
         "ranking_gold_ranks": gold_ranks("ranking"),
-        "retrieved": column("concepts", ranked=False),
-        "retrieved_name": column("names", ranked=False),
-        "predicted": column("concepts", ranked=True),
-        "predicted_name": column("names", ranked=True),
-        "retrieval_score": column("scores", ranked=True),
+        "retrieved": retrieved,
+        "retrieved_name": retrieved_names,
+        "predicted": retrieved if final is None else [at and at[0].concepts[at[1]] for at in chosen],
+        "predicted_name": retrieved_names if final is None else [at and at[0].names[at[1]] for at in chosen],
+        "retrieval_score": [at and at[0].scores[at[1]] for at in chosen],
         "ranking_score": said(None if final is None else final.scores),
         "evidence": said(None if final is None else final.evidence),
     }

@@ -12,6 +12,7 @@ import pyarrow.parquet as parquet
 
 from bioelx_bench.records import Document, Interpolation, LabelledMention
 from bioelx_bench.runs.logs import CandidateLog, RankingLog
+from bioelx_bench.scoring.gold import Gold
 from bioelx_bench.scoring.interpolation import validate_interpolation
 from bioelx_bench.scoring.join import Joiner, Reordering
 from bioelx_bench.scoring.lists import LoggedLists
@@ -22,14 +23,6 @@ from bioelx_bench.scoring.rankings import RankingIndex
 
 BLOCK: Final = 1000
 COLUMNS: Final = ("mention_id", "subset", "document_id", "gold", "in_kb", *OPPOSITES)
-
-
-class Interned(dict[str, int]):
-    """A number for each concept id, in order of appearance."""
-
-    def __missing__(self, concept_id: str) -> int:
-        self[concept_id] = len(self)
-        return self[concept_id]
 
 
 def remix_predictions(
@@ -65,8 +58,7 @@ def remix_predictions(
     joiner = Joiner(
         LoggedLists(candidates, None).lines([row["mention_id"] for row in ids]),
         candidates.path,
-        Interned(),
-        lambda mention: (mention.gold, next(known)),
+        lambda mention: Gold(mention.gold, (), next(known)),
         protocol,
         Reordering(index, rerank_depth, interpolation),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,7 @@ from bioelx_bench.records import Interpolation, LabelledMention
 from bioelx_bench.results import SubsetScores, UsageTotals
 from bioelx_bench.runs.logs import CandidateLog, RankingLog
 from bioelx_bench.scoring.evaluation import NamedMetric, cutoffs_of
-from bioelx_bench.scoring.gold import ConceptCodes, GoldConcepts
+from bioelx_bench.scoring.gold import GoldConcepts
 from bioelx_bench.scoring.interpolation import validate_interpolation
 from bioelx_bench.scoring.join import Block, Joiner, Reordering
 from bioelx_bench.scoring.lists import LoggedLists
@@ -25,7 +25,7 @@ from bioelx_bench.scoring.predictions import PredictionWriter, prediction_rows, 
 from bioelx_bench.scoring.protocols import ScoringProtocol
 from bioelx_bench.scoring.rankings import RankingIndex
 from bioelx_bench.scoring.summary import summarise
-from bioelx_bench.scoring.surface import Surfaces, find_surfaces, surface_keys
+from bioelx_bench.scoring.surface import Keys, Surfaces, find_surfaces, surface_keys
 
 BLOCK: Final = 1000
 
@@ -122,14 +122,12 @@ def score_run(run: ScoringInput) -> Scored:
 
 def write_predictions(run: ScoringInput, reordering: Reordering | None) -> dict[str, int]:
     """Join mentions and logs, one row a mention; gives how many mentions of each subset had their gold mapped."""
-    texts = (mention.text for _, mentions in run.subsets for mention in mentions)
-    surfaces = find_surfaces(run.kb, texts, run.progress)
-    codes = ConceptCodes(run.kb)
+    keys = surface_keys(mention.text for _, mentions in run.subsets for mention in mentions)
+    surfaces = find_surfaces(run.kb, keys, run.progress)
     joiner = Joiner(
         run.candidates.lines(),
         run.candidates.path,
-        codes,
-        GoldConcepts(run.kb, run.protocol, codes),
+        GoldConcepts(run.kb, run.protocol),
         run.protocol,
         reordering,
     )
@@ -138,11 +136,18 @@ def write_predictions(run: ScoringInput, reordering: Reordering | None) -> dict[
         for name, mentions in run.subsets:
             mapped[name] = 0
             for block in blocks(mentions, joiner):
+                block_keys, keys = keys[: len(block.kept)][block.kept], keys[len(block.kept) :]
+                mapped[name] += block.mapped
+                if not len(block):
+                    continue
                 stages = {"retrieval": block.ranks(run.protocol.match, ranked=False)}
                 if reordering is not None:
                     stages["ranking"] = block.ranks(run.protocol.match, ranked=True)
-                writer.write(prediction_rows(name, block, flags_of(block, surfaces, run.trained_on), stages))
-                mapped[name] += block.mapped
+                writer.write(
+                    prediction_rows(
+                        name, block, flags_of(block, block_keys, surfaces, run.trained_on), stages
+                    )
+                )
                 task.advance(len(block))
             writer.end_subset()
         joiner.check_end()
@@ -153,25 +158,24 @@ def blocks(mentions: Iterable[LabelledMention], joiner: Joiner) -> Iterator[Bloc
     """The mentions of a subset joined with the logs, block by block."""
     pending = iter(mentions)
     while batch := list(islice(pending, BLOCK)):
-        block = joiner.join(batch)
-        if len(block):
-            yield block
+        yield joiner.join(batch)
 
 
-def flags_of(block: Block, surfaces: Surfaces, trained_on: Trained | None) -> dict[str, Flags | None]:
+def flags_of(
+    block: Block, keys: Keys, surfaces: Surfaces, trained_on: Trained | None
+) -> dict[str, Flags | None]:
     """How the surfaces of mentions relate to what was known of them.
 
     `exact`: a gold concept has the mention's string as a name; `ambiguous`: several concepts have it; `trained`: the
     retriever was trained on it; `seen`: it is a name in the knowledge base, or the retriever was trained on it.
     """
-    texts = [mention.text for mention in block.mentions]
-    keys = surface_keys(texts)
     concepts = surfaces.concepts(keys)
     owners = np.repeat(np.arange(len(block)), np.diff(block.gold_offsets))
     exact = np.zeros(len(block), np.bool_)
-    exact[owners[surfaces.has(keys[owners], block.gold_codes)]] = True
+    rows = np.fromiter(chain.from_iterable(gold.rows for gold in block.gold), np.int64)
+    exact[owners[surfaces.has(keys[owners], rows)]] = True
     seen: Flags = concepts > 0
-    answer = None if trained_on is None else trained_on(texts)
+    answer = None if trained_on is None else trained_on([mention.text for mention in block.mentions])
     trained = None if answer is None else np.asarray(answer, np.bool_)
     if trained is not None:
         seen = seen | trained

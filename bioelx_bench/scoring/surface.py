@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.progress import Progress
-
-INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
-"""Soft hyphens, zero-width characters and direction marks, which no reader sees."""
+from bioelx_bench.text import fold_text
 
 Keys = npt.NDArray[np.int64]
 
 
-def normalise(text: str) -> str:
-    """The form in which surfaces are compared: NFKC, case-folded, nothing invisible, runs of spaces as one."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", INVISIBLE.sub("", text))
-    return " ".join(text.casefold().split())
-
-
 def surface_keys(texts: Iterable[str]) -> Keys:
     """A 64-bit key of each surface's normalised form; equal forms have equal keys within one process."""
-    return np.fromiter((hash(normalise(text)) for text in texts), np.int64)
+    return np.fromiter((hash(fold_text(text)) for text in texts), np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +64,9 @@ class Surfaces:
         return bool(self.has(np.repeat(surface_keys([text]), len(rows)), rows).any())
 
 
-def find_surfaces(kb: KnowledgeBase, texts: Iterable[str], progress: Progress) -> Surfaces:
-    """Look the surfaces of mentions up among all names, in one pass over the name table."""
-    wanted = np.unique(surface_keys(texts))
+def find_surfaces(kb: KnowledgeBase, surfaces: Keys, progress: Progress) -> Surfaces:
+    """Look surfaces of mentions, by key, up among all names, in one pass over the name table."""
+    wanted = np.unique(surfaces)
     keys: list[Keys] = []
     rows: list[npt.NDArray[np.int64]] = []
     start = 0

@@ -23,12 +23,8 @@ pairs = st.lists(
 
 
 def hits_of(pairs: list[tuple[list[str], list[str]]], depth: int = 10, match: Any = "any") -> Hits:
-    numbers = {f"C{i:07d}": i for i in range(8)}
-    codes = np.array([numbers[c] for predicted, _ in pairs for c in predicted], np.int64)
-    gold = np.array([numbers[c] for _, ids in pairs for c in ids], np.int64)
     offsets = offsets_of([len(ids) for _, ids in pairs])
-    owners = np.repeat(np.arange(len(pairs)), np.diff(offsets))
-    ranks = gold_ranks(codes, offsets_of([len(p) for p, _ in pairs]), gold, owners)
+    ranks = gold_ranks([p for p, _ in pairs], [ids for _, ids in pairs])
     return Hits(
         ranks=mention_ranks(ranks, offsets, match),
         gold_ranks=sort_within(ranks, offsets),

@@ -10,7 +10,7 @@ import pytest
 from bioelx_bench.metrics import NO_HIT
 from bioelx_bench.records import Document, LabelledMention
 from bioelx_bench.scoring.figures import average_precision, mrr, ndcg, recall
-from bioelx_bench.scoring.gold import ConceptCodes, GoldConcepts
+from bioelx_bench.scoring.gold import GoldConcepts
 from bioelx_bench.scoring.interpolation import order, score_scale
 from bioelx_bench.scoring.intervals import bootstrap_sums, holm, interval, paired_p_value
 from bioelx_bench.scoring.protocols import PROTOCOLS, find_protocol, part_ids, sub_mentions
@@ -68,7 +68,8 @@ def test_gold_is_known_by_any_or_by_all(tmp_path_factory: pytest.TempPathFactory
 
     def gold(*concepts: str, protocol: str = "bioelx", **changes: str) -> tuple[tuple[str, ...], bool]:
         mention = LabelledMention("m", Document("d", "", "en"), (), "a", "en", concepts)
-        return GoldConcepts(kb, find_protocol(protocol, changes), ConceptCodes(kb))(mention)
+        found = GoldConcepts(kb, find_protocol(protocol, changes))(mention)
+        return found.ids, found.in_kb
 
     assert gold("C0000001") == (("C0000001",), True)
     assert gold("C9999999") == (("C9999999",), False)

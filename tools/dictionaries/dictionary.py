@@ -22,7 +22,7 @@ from bioelx_bench.kb.catalogue import open_knowledge_base
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.progress import Progress
 from bioelx_bench.records import Alias
-from bioelx_bench.scoring.surface import normalise
+from bioelx_bench.text import fold_text
 from dictionaries.dictd import dictionary_path
 from dictionaries.dictionary_files import Entry, kind_of, languages_by_name, read_entries
 from dictionaries.hanja import HAN, make_normalizers, make_readings, read_hanja
@@ -151,7 +151,7 @@ class Join:
         asked: dict[str, set[str]] = defaultdict(set)
         for _, language, word, _ in sides(entries):
             if long_enough(word):
-                asked[language].add(normalise(word))
+                asked[language].add(fold_text(word))
             else:
                 self.tally["skipped:short_name"] += 1
         concepts = self.concepts_by_name(
@@ -163,7 +163,7 @@ class Join:
         for dictionary, language, word, others in sides(entries):
             source, target = dictionary.languages
             yield from self.aliases(
-                concepts.get((language, normalise(word)), ()),
+                concepts.get((language, fold_text(word)), ()),
                 others,
                 Alias(
                     concept_id="",
@@ -210,7 +210,7 @@ class Join:
         """The key of names that are among some words, and no acronyms."""
 
         def key(text: str) -> str | None:
-            name = normalise(text)
+            name = fold_text(text)
             if name not in words:
                 return None
             if is_acronym(text):
@@ -297,7 +297,7 @@ def ambiguous(concepts: Concepts, entries: Mapping[Dictionary, list[Entry]], mos
         senses: dict[Word, set[tuple[str, ...]]] = defaultdict(set)
         for entry in own:
             for headword in entry.headwords:
-                word = (dictionary.languages[0], normalise(headword))
+                word = (dictionary.languages[0], fold_text(headword))
                 if word in concepts:
                     senses[word].add(entry.translations)
         found.update(word for word, different in senses.items() if len(different) > most)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from bioelx_bench.errors import DataError, UsageError, at
-from bioelx_bench.scoring.surface import normalise
+from bioelx_bench.text import fold_text
 from dictionaries.dictd import read_dictd
 
 UNREAD: Final = "entries_unread"
@@ -155,7 +155,7 @@ def confirmed(header: str, index_words: list[str]) -> tuple[str, ...]:
 
 def squashed(text: str) -> str:
     """Letters and digits alone, by which an index's headwords and an entry's are compared."""
-    return "".join(c for c in normalise(text) if c.isalnum())
+    return "".join(c for c in fold_text(text) if c.isalnum())
 
 
 def numbered(lines: list[str]) -> list[str]:

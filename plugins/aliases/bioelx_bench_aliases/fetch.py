@@ -21,7 +21,7 @@ from bioelx_bench.kb.alias_tables import SCHEMA, record_path, to_batches
 from bioelx_bench.plugins import installed_version
 from bioelx_bench.progress import Task
 from bioelx_bench.records import Alias
-from bioelx_bench.scoring.surface import normalise
+from bioelx_bench.text import fold_text
 from bioelx_bench_aliases.cleaning import CleaningOptions, clean, merge
 
 MEMORY: Final = "1500MB"
@@ -171,7 +171,7 @@ def write_raw(aliases: Iterable[Alias], path: Path, task: Task) -> None:
     schema = SCHEMA.append(pa.field("key", pa.string(), nullable=False))
     with pq.ParquetWriter(path, schema) as writer:
         for batch in to_batches(aliases):
-            keys = pa.array([normalise(t) for t in batch.column("name").to_pylist()], type=pa.string())
+            keys = pa.array([fold_text(t) for t in batch.column("name").to_pylist()], type=pa.string())
             writer.write_batch(pa.record_batch([*batch.columns, keys], schema=schema))
             task.advance(batch.num_rows)
 

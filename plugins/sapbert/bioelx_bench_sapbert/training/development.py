@@ -17,7 +17,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from bioelx_bench.errors import DataError, MissingError, at
 from bioelx_bench.kb.store import KnowledgeBase
-from bioelx_bench.scoring.surface import normalise
+from bioelx_bench.text import fold_text
 from bioelx_bench_sapbert.training.encoder import NameEncoder, Tokens, encode_names
 from bioelx_bench_sapbert.training.settings import TrainingSettings
 
@@ -43,7 +43,7 @@ class DevelopmentSet:
 
 def is_held_out(text: str, share: float, seed: int) -> bool:
     """Whether an alias is held out: by the hash of its normalised text, so everywhere or nowhere."""
-    digest = hashlib.blake2b(f"{seed}:{normalise(text)}".encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(f"{seed}:{fold_text(text)}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") < share * 2**64
 
 
