@@ -97,12 +97,17 @@ def json_text(data: Any) -> str:
 def make_console(file: TextIO) -> Console:
     """A console that shows control characters, escapes and direction marks in data as visible codes."""
     from rich.console import Console
+    from rich.segment import Segment
     from rich.text import Text
 
     class SafeConsole(Console):
-        """Every text that is printed or put into a table passes here."""
+        """Texts are made visible before their width is taken; what is not a plain string, when it is drawn."""
 
         def render_str(self, text: str, **options: Any) -> Text:
             return super().render_str(visible(text), **options)
+
+        def render(self, *drawn: Any, **options: Any) -> Iterator[Segment]:
+            for part in super().render(*drawn, **options):
+                yield part if part.control else Segment(visible(part.text), part.style)
 
     return SafeConsole(file=file, highlight=False)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bioelx_bench.base import Environment
 from bioelx_bench.errors import BenchError, DataError, MissingError, UsageError
 from bioelx_bench.kb.catalogue import open_knowledge_base
-from bioelx_bench.leaderboard.checks import check_entry
+from bioelx_bench.leaderboard.checks import check_entry, check_scores
 from bioelx_bench.leaderboard.entry import RESULT_FILE, RESULTS, Entry, entry_folder, read_entry, write_entry
 from bioelx_bench.leaderboard.recompute import FindMaterial, Material, recomputed, told_slices
 from bioelx_bench.results import MICRO
@@ -42,7 +42,7 @@ class BoardReport:
 
 
 def read_board(board: Path) -> BoardReport:
-    """Read every entry; one that cannot be read does not stop the others."""
+    """Read every entry; one that cannot be read, or whose figures cannot be, does not stop the others."""
     report = BoardReport()
     root = board / RESULTS
     for folder in sorted(root.glob("*/*")):
@@ -50,9 +50,14 @@ def read_board(board: Path) -> BoardReport:
             report.wrong.append(f"{folder}: no folder of an entry")
             continue
         try:
-            report.entries.append(read_entry(folder))
+            entry = read_entry(folder)
         except BenchError as error:
             report.wrong.append(f"{error.where or folder}: {error.what}")
+            continue
+        impossible = list(check_scores(entry.result, folder / RESULT_FILE))
+        report.wrong += impossible
+        if not impossible:
+            report.entries.append(entry)
     return report
 
 

@@ -24,6 +24,9 @@ MAX_FAILED_SHARE: Final = 0.01
 
 TOLERANCE: Final = 1e-9
 
+SHARES: Final = ("recall", "mrr", "map", "ndcg")
+"""Metrics whose figures are between 0 and 1."""
+
 
 def check_entry(entry: Entry, board: Path, subsets: tuple[str, ...] | None) -> Iterator[str]:
     """Everything that is wrong with an entry by itself.
@@ -87,6 +90,8 @@ def check_identity(entry: Entry) -> Iterator[str]:
 
 def check_files(entry: Entry) -> Iterator[str]:
     """The tables are there and those that the manifest names."""
+    micro = entry.result.scores.get("micro")
+    mentions = 0 if micro is None else micro.n
     wanted = [CANDIDATES_FILE, *([RANKINGS_FILE] if entry.result.ranker is not None else [])]
     if sorted(entry.manifest.files) != sorted(wanted):
         yield f"{entry.folder / MANIFEST_FILE} (files): it names other tables than {', '.join(wanted)}"
@@ -96,6 +101,19 @@ def check_files(entry: Entry) -> Iterator[str]:
             yield f"{path}: the table is missing"
         elif entry.manifest.files.get(name) != hash_file(path):
             yield f"{path}: its hash is not the one in {MANIFEST_FILE} (files.{name})"
+        elif (rows := rows_of(path)) < mentions:
+            yield f"{path}: it has {rows:,} rows for {mentions:,} mentions"
+
+
+def rows_of(path: Path) -> int:
+    """Rows of a table; 0 where it is none."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        return int(parquet.read_metadata(path).num_rows)
+    except (OSError, pa.ArrowException):
+        return 0
 
 
 def check_scores(result: Result, path: Path) -> Iterator[str]:
@@ -107,10 +125,12 @@ def check_scores(result: Result, path: Path) -> Iterator[str]:
         for stage in ("retrieval", "ranking") if row.ranking else ("retrieval",):
             for figure, value in row.stage(stage).figures.items():
                 field = f"scores.{name}.{stage}.figures.{figure}"
-                if value is None or not figure.startswith("recall@"):
+                if value is None or figure.partition("@")[0] not in SHARES:
                     continue
                 if not 0 <= value <= 1:
                     yield f"{path} ({field}): {value:g} is no share"
+                elif not figure.startswith("recall@"):
+                    continue
                 elif row.coverage is not None and value > row.coverage + TOLERANCE:
                     yield f"{path} ({field}): recall {100 * value:.1f} is above the coverage {100 * row.coverage:.1f}"
 

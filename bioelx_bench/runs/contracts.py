@@ -36,6 +36,14 @@ def is_number(kind: type) -> bool:
     return issubclass(kind, int | float | np.integer | np.floating) and not issubclass(kind, bool | np.bool_)
 
 
+def as_float(value: Any) -> float:
+    """A number as a float; an integer beyond all floats is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
 class CandidateChecker:
     """Checks a retriever's answers against the knowledge base; remembers what it looked up.
 
@@ -111,7 +119,7 @@ class CandidateChecker:
         if wrong:
             bad = next(i for i, score in enumerate(raw) if type(score) in wrong)
             raise self._error(mentions, lengths, bad, f"returned the score {raw[bad]!r}, which is no number,")
-        scores = np.asarray(raw, np.float64)
+        scores = np.fromiter(map(as_float, raw), np.float64, len(raw))
         if not np.isfinite(scores).all():
             bad = int(np.flatnonzero(~np.isfinite(scores))[0])
             raise self._error(
@@ -244,7 +252,7 @@ def check_ranking(
             raise wrong(
                 f"returned {len(evidence)} values of evidence for {len(ranking.candidates)} candidates"
             )
-        if any(e is not None and not (is_number(type(e)) and math.isfinite(e)) for e in evidence):
+        if any(e is not None and not (is_number(type(e)) and math.isfinite(as_float(e))) for e in evidence):
             raise wrong("returned evidence that is neither a finite number nor None")
     return Ranking(
         mention_id=ranking.mention_id,
@@ -262,7 +270,7 @@ def checked_usage(usage: Usage, wrong: Any) -> Usage:
     """Usage as plain numbers, none negative."""
     counts = (usage.calls, usage.prompt_tokens, usage.completion_tokens)
     cost = usage.cost_usd
-    if any(not is_number(type(n)) or n < 0 for n in (*counts, cost)) or not math.isfinite(cost):
+    if any(not is_number(type(n)) or n < 0 for n in (*counts, cost)) or not math.isfinite(as_float(cost)):
         raise wrong(f"returned a usage that cannot be: {usage}")
     calls, prompt, completion = map(int, counts)
     return Usage(calls, prompt, completion, float(cost))

@@ -25,7 +25,7 @@ from bioelx_bench.events import StageName
 from bioelx_bench.files import JsonLines, explain_os_errors, write_json
 from bioelx_bench.results import SCHEMA_VERSION, ProtocolInfo, Result, ResultNotes
 from bioelx_bench.runs.loading import LoadedRun, open_index
-from bioelx_bench.runs.logs import CANDIDATES, RANKINGS, CandidateLog, RankingLog, candidates_of
+from bioelx_bench.runs.logs import CANDIDATES, RANKINGS, CandidateLog, RankingLog, candidates_of, damaged
 from bioelx_bench.runs.provenance import code_revision, command_line, machine, software
 from bioelx_bench.runs.ranking import CheckedRanker, ErrorBudget, Item, rank
 from bioelx_bench.runs.result import read_result
@@ -298,7 +298,7 @@ class RunExecution:
         """The content of `result.json`."""
         run, ranker = self.run, self.loaded.parts.ranker
         mix = None if ranker is None else ranker.interpolation
-        stages = [record for record in sessions if record["event"] == "stage"]
+        stages = finished_stages(sessions)
         retriever, ranked = candidates.notes(), merged_notes([s for s in stages if s["stage"] == "rank"])
         return Result(
             run_id=run.id,
@@ -329,6 +329,32 @@ class RunExecution:
 def flat_notes(notes: Notes) -> dict[str, Any]:
     """Notes as a result holds them: facts and counts in one mapping."""
     return {**notes.facts, **notes.counts}
+
+
+def finished_stages(sessions: JsonLines) -> list[dict[str, Any]]:
+    """The records of stages.
+
+    Raises:
+        DataError: The log was changed.
+    """
+    found = []
+    for number, record in enumerate(sessions, 1):
+        match record:
+            case {
+                "event": "stage",
+                "stage": str(),
+                "seconds": int() | float(),
+                "counts": dict(),
+                "facts": dict(),
+            }:
+                if any(type(count) is not int for count in record["counts"].values()):
+                    raise damaged(sessions.path, number, ValueError("a count is no whole number"))
+                found.append(record)
+            case {"event": "started"}:
+                pass
+            case _:
+                raise damaged(sessions.path, number, ValueError("it is not what a run writes there"))
+    return found
 
 
 def stage_seconds(stages: list[Mapping[str, Any]]) -> dict[str, float]:

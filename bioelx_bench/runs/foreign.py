@@ -82,7 +82,7 @@ def calling(origin: Origin, stage: str) -> Iterator[None]:
     """
     try:
         yield
-    except BenchError:
+    except (BenchError, KeyboardInterrupt):
         raise
     except ModuleNotFoundError as error:
         raise MissingError(
@@ -94,7 +94,7 @@ def calling(origin: Origin, stage: str) -> Iterator[None]:
         raise BenchError(
             f"{origin} ran out of memory in {stage}", where=raised_at(error), hint="lower its batch size"
         ) from error
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         text = " ".join(str(error).split())
         raise BenchError(
             f"{origin} failed in {stage}: {type(error).__name__}: {text}"[:2000],

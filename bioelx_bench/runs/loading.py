@@ -70,9 +70,7 @@ def load_components(plan: Plan, environment: Environment) -> LoadedComponents:
     from bioelx_bench.kb.catalogue import open_knowledge_base
 
     kb = plan.live.kb if plan.live.kb is not None else open_knowledge_base(plan.config.kb, environment)
-    environment = dataclasses.replace(
-        environment, kb=kb, seed=plan.config.seed, unit=plan.protocol.unit
-    )
+    environment = dataclasses.replace(environment, kb=kb, seed=plan.config.seed, unit=plan.protocol.unit)
     retriever = plan.retriever.make(environment)
     assert isinstance(retriever, BaseRetriever)  # noqa: S101 - `make` has checked it
     ranker = None if plan.ranker is None else plan.ranker.make(environment)

@@ -3,11 +3,14 @@
 Both are JSON lines. A line of `candidates.jsonl` holds a mention's candidates in three columns, best first; after
 each batch stands a line that closes it. A line of `rankings.jsonl` holds the same candidates in the ranker's order,
 with the retriever's raw scores and the ranker's evidence apart, so that mixing them is a later step. Whatever has its
-default is left out of a line.
+default is left out of a line. Closing lines and rankings end with a `check`, a hash of what they stand for: before a
+stopped run continues, what was changed meanwhile is dropped and done again (a finished run is sealed as a whole).
 """
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import mmap
 import os
 import threading
@@ -83,13 +86,12 @@ class LogWriter:
         self._file.truncate(size)
         self._file.seek(0, os.SEEK_END)
 
-    def append(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Append records and hand them to the operating system.
+    def append(self, data: bytes) -> None:
+        """Append whole lines and hand them to the operating system.
 
         Raises:
             BenchError: The disk is full; what was there before stays whole.
         """
-        data = b"".join(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE) for record in records)
         with self._lock, explain_os_errors(self.path):
             self._file.write(data)
             self._file.flush()
@@ -109,8 +111,8 @@ class LogWriter:
 class CandidateLog:
     """`candidates.jsonl`: one line a (part of a) mention, and a closing line after each batch.
 
-    A batch without its closing line is dropped when the log is opened for writing, so that a resumed run searches the
-    same batches as one in one go, and the counts in the closing lines are exact.
+    A batch without its closing line, or changed since, is dropped with all after it when the log is opened to write,
+    so that a resumed run searches the same batches as one in one go, and the counts in the closing lines are exact.
 
     Args:
         path: The file.
@@ -119,9 +121,10 @@ class CandidateLog:
 
     def __init__(self, path: Path, *, writable: bool = True) -> None:
         self.path = path
-        self.batches, size = closed_batches(path)
+        self.batches = 0
         self._writer: LogWriter | None = None
         if writable:
+            self.batches, size = closed_batches(path)
             self._writer = LogWriter(path)
             self._writer.truncate(size)
 
@@ -139,7 +142,8 @@ class CandidateLog:
             "counts": dict(notes.counts),
             "facts": dict(notes.facts),
         }
-        self._writer.append([*(line._asdict() for line in lines), closing])
+        data = b"".join(json_line(line._asdict()) for line in lines)
+        self._writer.append(data + checked_line(closing, data))
         self._writer.sync()
         self.batches += 1
 
@@ -191,7 +195,7 @@ class RankingLog:
     def append(self, ranking: Ranking) -> None:
         """Log a ranking at once, so that an answer that was paid for is not lost."""
         assert self._writer is not None  # noqa: S101 - the log was opened for reading only
-        self._writer.append([ranking_record(ranking)])
+        self._writer.append(checked_line(ranking_record(ranking)))
 
     def lines(self) -> Iterator[RankingLine]:
         """Every line, in the order in which they were logged.
@@ -269,20 +273,49 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
                 yield number, raw
 
 
+def json_line(record: Mapping[str, Any]) -> bytes:
+    """A record as a line."""
+    return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def checked_line(record: Mapping[str, Any], covered: bytes = b"") -> bytes:
+    """A record as a line that ends with a hash of itself and of the lines that it closes."""
+    check = hashlib.blake2b(covered + json_line(record), digest_size=8).hexdigest()
+    return json_line({**record, "check": check})
+
+
+def is_unchanged(raw: bytes, covered: bytes = b"") -> bool:
+    """Whether a line is what `checked_line` gave."""
+    try:
+        record = orjson.loads(raw)
+        del record["check"]
+    except (ValueError, TypeError, KeyError):
+        return False
+    return checked_line(record, covered) == raw
+
+
 def closed_batches(path: Path) -> tuple[int, int]:
-    """Number of closed batches in a log, and the bytes up to the end of the last of them."""
-    if not path.exists() or path.stat().st_size == 0:
-        return 0, 0
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-        end = view.rfind(b"\n") + 1
-        start = view.rfind(b"\n" + BATCH_MARK, 0, end) + 1
-        if start == 0:
-            return 0, 0
-        stop = view.find(b"\n", start) + 1
-        try:
-            return int(orjson.loads(view[start:stop])["batch"]) + 1, stop
-        except (ValueError, TypeError, KeyError) as error:
-            raise damaged(path, None, error) from error
+    """Number of whole, unchanged batches at the head of a log, and the bytes up to the end of the last of them."""
+    batches = size = 0
+    if not path.exists():
+        return batches, size
+    pending: list[bytes] = []
+    for number, raw in numbered_lines(path):
+        if not raw.startswith(BATCH_MARK):
+            pending.append(raw)
+            continue
+        covered = b"".join(pending)
+        if not is_unchanged(raw, covered) or orjson.loads(raw)["batch"] != batches:
+            warn_changed(path, number, "its batch and all after it are searched again")
+            break
+        batches, size = batches + 1, size + len(covered) + len(raw)
+        pending = []
+    return batches, size
+
+
+def warn_changed(path: Path, line: int, what_now: str) -> None:
+    """Say that a log was changed after it was written."""
+    logging.getLogger(__name__).warning("%s was changed after it was written: %s", at(path, line), what_now)
 
 
 def last_newline(path: Path) -> int:

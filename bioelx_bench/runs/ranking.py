@@ -14,7 +14,7 @@ from bioelx_bench.progress import Progress
 from bioelx_bench.records import Candidate, Mention, Ranking
 from bioelx_bench.runs.contracts import check_ranking, check_unchanged, snapshot
 from bioelx_bench.runs.foreign import Origin, calling
-from bioelx_bench.runs.logs import RankingLog, numbered_lines, parse_ranking
+from bioelx_bench.runs.logs import RankingLog, is_unchanged, numbered_lines, parse_ranking, warn_changed
 
 Item = tuple[Mention, Sequence[Candidate]]
 
@@ -159,10 +159,19 @@ def rank(
 
 
 def forget_failed(path: Path) -> None:
-    """Take failed rankings out of the log of an unfinished run, so that they are asked for again."""
+    """Take failed and changed rankings out of the log of an unfinished run, so that they are asked for again."""
     if not path.exists():
         return
-    lines = [(raw, parse_ranking(raw).status == FAILED) for _, raw in numbered_lines(path)]
-    if any(failed for _, failed in lines):
+    kept: list[bytes] = []
+    dropped = False
+    for number, raw in numbered_lines(path):
+        unchanged = is_unchanged(raw)
+        if not unchanged:
+            warn_changed(path, number, "the mention is asked for again")
+        if unchanged and parse_ranking(raw).status != FAILED:
+            kept.append(raw)
+        else:
+            dropped = True
+    if dropped:
         with atomic_path(path) as temporary:
-            temporary.write_bytes(b"".join(raw for raw, failed in lines if not failed))
+            temporary.write_bytes(b"".join(kept))

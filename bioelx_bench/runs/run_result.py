@@ -59,8 +59,22 @@ class RunResult:
         return self.result.retriever.name + (f" + {ranker.name}" if ranker else "")
 
     def manifest(self) -> dict[str, Any]:
-        """The content of `manifest.json`: everything the figures come from."""
-        found: dict[str, Any] = orjson.loads((self.folder / MANIFEST).read_bytes())
+        """The content of `manifest.json`: everything the figures come from.
+
+        Raises:
+            DataError: It was changed.
+        """
+        path = self.folder / MANIFEST
+        try:
+            found: dict[str, Any] = orjson.loads(path.read_bytes())
+            dict(found["identity"])
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise DataError(
+                "the manifest of the run is damaged",
+                where=path,
+                why=str(error),
+                hint="repeat the run with --fresh",
+            ) from error
         return found
 
     def predictions(self) -> pa.Table:

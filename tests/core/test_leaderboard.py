@@ -15,6 +15,7 @@ from bioelx_bench.cli.main import invoke
 from bioelx_bench.files import hash_file, hash_json
 from bioelx_bench.leaderboard.entry import CANDIDATES_SCHEMA, RANKINGS_SCHEMA, read_entry, training_of
 from bioelx_bench.leaderboard.pages import build_pages, cell
+from bioelx_bench.runs.seal import seal
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
@@ -303,3 +304,34 @@ def test_foreign_text_cannot_break_a_table() -> None:
 
 def test_the_repository_s_own_pages_agree_with_its_results() -> None:
     assert invoke(["leaderboard", "check", "--folder", str(REPOSITORY / "leaderboards")]) == 0
+
+
+def test_figures_that_cannot_be_are_on_no_page(board: Board, capsys: pytest.CaptureFixture[str]) -> None:
+    def lie(result: dict[str, Any]) -> None:
+        result["scores"]["micro"]["retrieval"]["figures"]["mrr"] = 1.5
+
+    board.edit("result.json", lie)
+    assert board.ask("build") == 0
+    assert "1.5 is no share" in capsys.readouterr().err
+    assert board.run.name not in (board.folder / "README.md").read_text()
+    assert board.ask("check") == 1
+
+
+def test_an_entry_without_some_of_its_mentions_is_refused(
+    board: Board, capsys: pytest.CaptureFixture[str]
+) -> None:
+    board.rewrite("candidates.parquet", CANDIDATES_SCHEMA, lambda rows: rows.pop())
+    assert board.ask("check") == 1
+    assert "rows for" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["", "[]", "[" * 100_000, '{"identity": 3}', "\udcff"])
+def test_a_run_with_a_damaged_manifest_is_refused_in_one_sentence(
+    board: Board, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (board.run / "manifest.json").write_text(content, errors="surrogateescape")
+    seal(board.run)
+    assert board.ask("add", str(board.run)) == 1
+    error = capsys.readouterr().err
+    assert "the manifest of the run is damaged" in error
+    assert "internal error" not in error

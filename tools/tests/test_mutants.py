@@ -23,6 +23,11 @@ def test_there_are_enough() -> None:
 
 
 @pytest.mark.slow
+def test_nothing_is_noticed_where_nothing_is_wrong() -> None:
+    assert lives(None)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [0, 14, 25])
 def test_a_mutant_is_noticed(place: int) -> None:
     assert not lives(MUTANTS[place])
