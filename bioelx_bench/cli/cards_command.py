@@ -104,7 +104,10 @@ def check_one(
 
     home = folder / declared.spec.name
     kept = cards.read_statistics(home)
+    root, environment = data_root or configured_root(session), session.environment()
     if kept is None:
+        if not cards.available_parts(declared, root, environment):
+            return [], ["no card: its data is not here"]
         return [f"there is no {home / cards.STATISTICS}"], []
     wrong, notes = [], []
     if text_of(home / cards.CARD) != cards.render_card(declared.spec, kept):
@@ -116,8 +119,6 @@ def check_one(
         notes.append("plot not checked: drawn by another version of matplotlib")
     elif svg != cards.render_plot(kept):
         wrong.append(f"{cards.PLOT} differs from its figures")
-    environment = session.environment()
-    root = data_root or configured_root(session)
     recorded = cards.recorded_parts(kept)
     parts = [
         part

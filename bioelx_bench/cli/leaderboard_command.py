@@ -110,11 +110,18 @@ def check(
             )
     for place, reason in report.not_recomputed.items():
         print(visible(f"not recomputed: {place}: {reason}"), file=sys.stderr)
+    for place, slices in report.as_told.items():
+        print(visible(f"taken as the model told: {place}: slices {', '.join(slices)}"), file=sys.stderr)
     if report.wrong:
         for sentence in report.wrong[1:]:
             print(f"error: {visible(sentence)}", file=sys.stderr)
         raise BenchError(visible(report.wrong[0]), hint="mend or remove what is named")
-    data = {"entries": len(report.entries), "not_recomputed": report.not_recomputed, "wrong": []}
+    data = {
+        "entries": len(report.entries),
+        "not_recomputed": report.not_recomputed,
+        "as_told": report.as_told,
+        "wrong": [],
+    }
     session.emit(data, lambda console: show_checked(console, report))
 
 

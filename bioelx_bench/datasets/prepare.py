@@ -6,10 +6,12 @@ the code that parses them, and what was asked for. Opening it again parses nothi
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +27,8 @@ from bioelx_bench.errors import DataError, UsageError, at
 from bioelx_bench.files import hash_json
 from bioelx_bench.options import did_you_mean, load_object, validate_options
 from bioelx_bench.plugins import RegisteredSpec
+from bioelx_bench.records import Document, LabelledMention, Span
+from bioelx_bench.runs.foreign import Origin, broken_contract, calling
 
 CACHE_KIND: Final = "datasets"
 
@@ -83,12 +87,13 @@ def prepare_subset(
         options=options,
     )
     factory = load_object(spec.factory, f"the dataset {spec.name!r}")
-    loader: BaseDataset = factory(request)
+    origin = Origin("dataset", spec.name, declared.qualified_name, factory)
+    loader = CheckedDataset(origin, factory, request)
     key = cache_key(declared, request, loader, factory)
     label = f"{spec.name} {request.subset}"
 
     def parse(folder: Path) -> None:
-        write_table(factory(request), spec, folder, environment, label)
+        write_table(CheckedDataset(origin, factory, request), spec, folder, environment, label)
 
     whole = built(environment.cache, key, parse, spec, request)
     if chosen.sample is None:
@@ -100,6 +105,79 @@ def prepare_subset(
 
     drawn = hash_json([key, quota, sample.seed])[:40]
     return built(environment.cache, drawn, draw, spec, replace(request, revision=chosen.name))
+
+
+class CheckedDataset(BaseDataset):
+    """A dataset whose code and mentions are checked as they come.
+
+    Args:
+        origin: Whose code it is.
+        factory: Makes the dataset.
+        request: What is asked of it.
+
+    Raises:
+        BenchError: The code raised, or what it made is no dataset; files that cannot be read pass as they are.
+    """
+
+    def __init__(
+        self, origin: Origin, factory: Callable[[DatasetRequest], Any], request: DatasetRequest
+    ) -> None:
+        self._origin = origin
+        with calling_reader(origin, "making it"):
+            dataset = factory(request)
+        if not isinstance(dataset, BaseDataset):
+            raise broken_contract(origin, "factory", f"made a {type(dataset).__name__}, no BaseDataset")
+        if not isinstance(getattr(dataset, "sources", None), Mapping) or not isinstance(
+            getattr(dataset, "counts", None), Counter
+        ):
+            raise broken_contract(origin, "__init__", "does not call BaseDataset.__init__")
+        self._dataset = dataset
+        self.sources = dict(dataset.sources)
+        self.counts = dataset.counts
+        self.id_scheme = dataset.id_scheme
+        self.needs_match = dataset.needs_match
+
+    def mentions(self) -> Iterator[LabelledMention]:
+        """Every mention, checked."""
+        with calling_reader(self._origin, "mentions"):
+            for number, mention in enumerate(self._dataset.mentions()):
+                if (what := wrong_with(mention)) is not None:
+                    raise broken_contract(self._origin, "mentions", f"gave {what} as mention {number}")
+                yield mention
+
+    def place(self, identifier: str) -> str | None:
+        """As the dataset says."""
+        with calling_reader(self._origin, "place"):
+            return self._dataset.place(identifier)
+
+
+@contextlib.contextmanager
+def calling_reader(origin: Origin, stage: str) -> Iterator[None]:
+    """Run a dataset's code; what files and disks raise passes as it is."""
+    try:
+        yield
+    except (OSError, UnicodeError, GeneratorExit):
+        raise
+    except BaseException:
+        with calling(origin, stage):
+            raise
+
+
+def wrong_with(mention: object) -> str | None:
+    """What of a mention is not of its type; None if all is."""
+    if not isinstance(mention, LabelledMention):
+        return f"a {type(mention).__name__}, no LabelledMention,"
+    document = mention.document
+    if not isinstance(document, Document):
+        return "no document"
+    texts = (mention.id, mention.text, mention.language, document.id, document.text, document.language)
+    if not all(isinstance(text, str) for text in texts):
+        return "a text that is no str"
+    if not isinstance(mention.gold, tuple | list) or not all(isinstance(i, str) for i in mention.gold):
+        return "gold that is no tuple of ids"
+    if not all(isinstance(span, Span) for span in mention.spans):
+        return "a span that is no Span"
+    return None
 
 
 def built(

@@ -14,7 +14,8 @@ from bioelx_bench.errors import BenchError, DataError, MissingError, UsageError
 from bioelx_bench.kb.catalogue import open_knowledge_base
 from bioelx_bench.leaderboard.checks import check_entry, check_scores
 from bioelx_bench.leaderboard.entry import RESULT_FILE, RESULTS, Entry, entry_folder, read_entry, write_entry
-from bioelx_bench.leaderboard.recompute import FindMaterial, Material, recomputed
+from bioelx_bench.leaderboard.recompute import FindMaterial, Material, recomputed, told_slices
+from bioelx_bench.results import MICRO
 from bioelx_bench.runs.run_result import RunResult
 from bioelx_bench.scoring.evaluation import load_metrics
 
@@ -31,11 +32,13 @@ class BoardReport:
         entries: The entries that could be read.
         wrong: One sentence for each thing that is wrong, naming file and field.
         not_recomputed: Entries whose data is not on this machine, with the reason.
+        as_told: Slices of recomputed entries that were taken as their models told them.
     """
 
     entries: list[Entry] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     not_recomputed: dict[str, str] = field(default_factory=dict)
+    as_told: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def read_board(board: Path) -> BoardReport:
@@ -67,6 +70,8 @@ def check_board(board: Path, environment: Environment, find: FindMaterial) -> Bo
         report.wrong += wrong
         if reason is not None:
             report.not_recomputed[str(entry.folder / RESULT_FILE)] = reason
+        elif told := told_slices(entry.result.scores[MICRO]):
+            report.as_told[str(entry.folder / RESULT_FILE)] = told
     return report
 
 

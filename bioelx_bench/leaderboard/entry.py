@@ -111,10 +111,10 @@ def write_entry(run: RunResult, board: Path) -> Path:
 
 
 def training_of(result: Result) -> list[str]:
-    """The datasets that the notes of a run's components name under `training`."""
+    """The datasets (`NAME@REVISION SPLIT`) that the notes of a run's components name under `training_datasets`."""
     found: list[str] = []
     for notes in (result.notes.retriever, result.notes.ranker):
-        said = notes.get("training", [])
+        said = notes.get("training_datasets", [])
         found += [str(part) for part in (said if isinstance(said, list) else [said])]
     return sorted(set(found))
 

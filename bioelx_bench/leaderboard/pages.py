@@ -44,12 +44,14 @@ def page_context(entries: Sequence[Entry]) -> dict[str, Any]:
     for entry in entries:
         by_dataset[entry.result.dataset.name].append(entry)
     benchmarks: dict[str, list[Any]] = defaultdict(list)
-    for figure in tomllib.loads(resource("reported.toml"))["figures"]:
+    reported = tomllib.loads(resource("reported.toml"))
+    for figure in reported["figures"]:
         benchmarks[figure["benchmark"]].append(figure)
     return {
         "datasets": {name: groups_of(by_dataset[name]) for name in sorted(by_dataset)},
         "entries": len(entries),
         "benchmarks": benchmarks,
+        "gains": reported["gains"],
         "generated": GENERATED,
     }
 
@@ -70,6 +72,7 @@ def make_environment(*, html: bool) -> jinja2.Environment:
         autoescape=html,  # noqa: S701 - in markdown every foreign text goes through `cell`
     )
     environment.filters["percent"] = percent
+    environment.filters["signed"] = signed
     environment.filters["cell"] = visible if html else cell
     environment.filters["duration"] = duration
     return environment
@@ -78,6 +81,11 @@ def make_environment(*, html: bool) -> jinja2.Environment:
 def percent(value: float | None) -> str:
     """A fraction as a percentage with one digit, a dash where there is none."""
     return "–" if value is None else f"{100 * value:.1f}"
+
+
+def signed(value: float | None) -> str:
+    """A difference of fractions in points, with its sign."""
+    return "–" if value is None else f"{100 * value:+.1f}"
 
 
 def duration(seconds: float) -> str:

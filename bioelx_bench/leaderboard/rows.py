@@ -51,6 +51,18 @@ class Row:
         return self.score(subset).figures.get(f"recall@{k}")
 
     @property
+    def before(self) -> float | None:
+        """Recall@1 of the retriever alone; None without a ranker."""
+        result = self.result
+        return None if result.ranker is None else result.scores[MACRO].retrieval.figures.get("recall@1")
+
+    @property
+    def gain(self) -> float | None:
+        """What ranking adds to Recall@1; None without a ranker."""
+        after = self.recall(1)
+        return None if self.before is None or after is None else after - self.before
+
+    @property
     def ceiling(self) -> float | None:
         """The retriever's Recall at the depth that was ranked; None without a ranker."""
         result = self.result

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, pairwise
 from operator import attrgetter, contains
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 MAX_REMEMBERED: Final = 1_000_000
 """Names that are kept at hand; beyond them they are looked up again."""
+
+MAX_COUNT: Final = 2**53
+"""What a count, or a cost in USD, may be at most: beyond it floats are no longer exact."""
 
 Snapshot = list[tuple[Any, ...]]
 
@@ -233,6 +237,7 @@ def check_ranking(
     def wrong(what: str) -> BenchError:
         return broken_contract(origin, "rank", what, ranking.mention_id)
 
+    check_types(ranking, wrong)
     if any(type(c) is not Candidate for c in ranking.candidates):
         raise wrong("returned something else than candidates")
     before = sorted((c.concept_id, float(c.score), c.name) for c in given)
@@ -257,19 +262,52 @@ def check_ranking(
         mention_id=ranking.mention_id,
         candidates=tuple(original[c.concept_id] for c in ranking.candidates),
         evidence=None if evidence is None else tuple(None if e is None else float(e) for e in evidence),
-        status=str(ranking.status),
+        status=ranking.status,
         usage=checked_usage(ranking.usage, wrong),
-        fallbacks={str(kind): int(count) for kind, count in ranking.fallbacks.items()},
+        fallbacks=dict(ranking.fallbacks),
         nil=bool(ranking.nil),
-        error=str(ranking.error),
+        error=writable(ranking.error),
     )
+
+
+def check_types(ranking: Ranking, wrong: Callable[[str], BenchError]) -> None:
+    """Refuse a ranking with fields of other types than they must be.
+
+    Raises:
+        BenchError: It names the field.
+    """
+    fields: list[tuple[str, type | tuple[type, ...]]] = [
+        ("candidates", (tuple, list)),
+        ("evidence", (tuple, list, type(None))),
+        ("status", str),
+        ("usage", Usage),
+        ("fallbacks", Mapping),
+        ("nil", (bool, np.bool_)),
+        ("error", str),
+    ]
+    for name, kinds in fields:
+        value = getattr(ranking, name)
+        if not isinstance(value, kinds):
+            raise wrong(f"returned a ranking whose {name} is a {type(value).__name__}")
+    if not re.fullmatch(r"[a-z_]{1,40}", ranking.status):
+        raise wrong(f"returned the status {ranking.status[:40]!a}, which is no word of a-z and _,")
+    for kind, count in ranking.fallbacks.items():
+        if type(kind) is not str or type(count) is not int or not 0 <= count <= MAX_COUNT:
+            raise wrong(f"returned the fallback {kind!a:.40}: {count!a:.40}, which is no name and count,")
+
+
+def writable(text: str) -> str:
+    """A text that can be written as UTF-8: lone surrogates as codes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def checked_usage(usage: Usage, wrong: Any) -> Usage:
     """Usage as plain numbers, none negative."""
     counts = (usage.calls, usage.prompt_tokens, usage.completion_tokens)
     cost = usage.cost_usd
-    if any(not is_number(type(n)) or n < 0 for n in (*counts, cost)) or not math.isfinite(as_float(cost)):
-        raise wrong(f"returned a usage that cannot be: {usage}")
+    if any(not is_number(type(n)) or not 0 <= n <= MAX_COUNT for n in (*counts, cost)) or not math.isfinite(
+        as_float(cost)
+    ):
+        raise wrong(f"returned a usage that cannot be: {usage!s:.200}")
     calls, prompt, completion = map(int, counts)
     return Usage(calls, prompt, completion, float(cost))

@@ -13,8 +13,8 @@ import pytest
 
 from bioelx_bench.cli.main import invoke
 from bioelx_bench.files import hash_file, hash_json
-from bioelx_bench.leaderboard.entry import CANDIDATES_SCHEMA, RANKINGS_SCHEMA
-from bioelx_bench.leaderboard.pages import cell
+from bioelx_bench.leaderboard.entry import CANDIDATES_SCHEMA, RANKINGS_SCHEMA, read_entry, training_of
+from bioelx_bench.leaderboard.pages import build_pages, cell
 from bioelx_bench.runs.seal import seal
 
 HERE = Path(__file__).parent
@@ -83,6 +83,30 @@ def test_a_run_becomes_a_row_that_recomputes(
     assert "diabetes" not in text.lower()
 
 
+def test_a_ranked_row_shows_what_ranking_adds(board: Board, tmp_path: Path) -> None:
+    scores = json.loads((board.entry / "result.json").read_text())["scores"]["macro"]
+    before, after = (scores[stage]["figures"]["recall@1"] for stage in ("retrieval", "ranking"))
+    overview = (board.folder / "README.md").read_text()
+    assert f"| {100 * before:.1f} | {100 * (after - before):+.1f} |" in overview
+    assert f"{100 * before:.1f}" in (board.folder / "little.md").read_text()
+    assert "R@1 before ranking" in (tmp_path / "site" / "index.html").read_text()
+
+
+def test_pages_without_entries_show_what_papers_report() -> None:
+    pages = build_pages([])
+    assert "0 runs" in pages["README.md"]
+    assert "| XL-BEL, Thai | BioELX | +30.8 | |" in pages["reported.md"]
+
+
+def test_training_data_comes_from_the_notes(board: Board) -> None:
+    result = read_entry(board.entry).result
+    noted = result.notes.model_copy(
+        update={"retriever": {"training_datasets": ["little@1 test", "emea@1 train"]}}
+    )
+    found = training_of(result.model_copy(update={"notes": noted}))
+    assert found == ["emea@1 train", "little@1 test"]
+
+
 def figures(content: Any) -> dict[str, Any]:
     return content["scores"]["en"]["ranking"]["figures"]  # type: ignore[no-any-return]
 
@@ -147,6 +171,13 @@ FORGED: dict[str, tuple[Callable[[Board], None], str]] = {
     "trained on the test data": (
         lambda b: b.edit("manifest.json", lambda m: m.update({"training": ["little@1 test"]})),
         "was trained on little@1 test",
+    ),
+    "edited slice": (
+        lambda b: b.edit(
+            "result.json",
+            lambda r: r["scores"]["en"]["slices"]["seen"]["ranking"]["figures"].update({"recall@1": 0.123}),
+        ),
+        "(scores.en.slices.seen.ranking.figures.recall@1)",
     ),
     "stale page": (lambda b: (b.folder / "little.md").write_text("# mine"), "the page is not what"),
     "oversized": (lambda b: (b.entry / "result.json").write_bytes(b" " * (5 << 20)), "larger than 4 MiB"),
