@@ -56,6 +56,14 @@ class Mention:
     text: str
     language: str
 
+    def _repr_html_(self) -> str:
+        from bioelx_bench.html import html_table
+
+        rows = [(name, getattr(self, name)) for name in ("text", "language")]
+        if isinstance(self, LabelledMention):
+            rows.append(("gold", ", ".join(self.gold)))
+        return html_table(self.id, (), [*rows, ("context", self.document.text[:1000])])
+
 
 @dataclass(frozen=True, slots=True)
 class LabelledMention(Mention):
@@ -104,6 +112,13 @@ class Concept:
     names: tuple[Name, ...]
     semantic_types: tuple[str, ...] = ()
     definition: str | None = None
+
+    def _repr_html_(self) -> str:
+        from bioelx_bench.html import html_table
+
+        caption = " ".join([self.id, *self.semantic_types, self.definition or ""]).strip()
+        rows = [(name.text, name.language, name.source) for name in self.names[:50]]
+        return html_table(caption, ("name", "language", "source"), rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -343,6 +343,11 @@ class KnowledgeBase:
         }
         return found if self.crosswalk is None else found | {"crosswalk": self.crosswalk.sha256}
 
+    def _repr_html_(self) -> str:
+        from bioelx_bench.html import html_table
+
+        return html_table(f"knowledge base {self.name}", (), self.describe().items())
+
     def _table(self, file: str) -> pa.Table:
         try:
             with pa.memory_map(str(self.folder / file)) as source:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
 CORE = ROOT / "bioelx_bench"
 MODULES = {
@@ -75,7 +73,10 @@ def test_modules_are_small() -> None:
 
 def test_the_core_stays_within_its_budget() -> None:
     total = sum(len(p.read_text(encoding="utf-8").splitlines()) for p in MODULES.values())
-    assert total <= 12_000 or pytest.skip(f"skipped: the core has {total:,} lines, its budget is 12,000")
+    bound = 25_830  # may only fall
+    assert total <= bound, (
+        f"the core has {total:,} lines, {total - bound:,} more than before; the goal is 12,000"
+    )
 
 
 def test_functions_are_small() -> None:
