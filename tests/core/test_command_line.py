@@ -26,6 +26,8 @@ def test_quick_commands_import_nothing_heavy(arguments: list[str]) -> None:
     assert done.returncode == 0, done.stderr
     imported = set(done.stderr.strip().splitlines()[-1].split("|"))
     assert imported & HEAVY == set()
+    if arguments == ["--help"]:
+        assert imported & {"numpy", "pydantic", "rich", "typer", "filelock"} == set()
 
 
 def test_global_options_may_stand_anywhere() -> None:

@@ -234,3 +234,17 @@ def test_wrong_usage(
     assert expected in captured.err
     assert "Traceback" not in captured.err
     assert captured.out == ""
+
+
+def test_a_run_imports_no_torch(run_arguments: list[str]) -> None:
+    code = (
+        "import sys; from bioelx_bench.cli.main import invoke; code = invoke(sys.argv[1:]); "
+        "found = {'torch', 'datasets', 'duckdb'} & set(sys.modules); print('found', found, file=sys.stderr); sys.exit(code or len(found))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *run_arguments, "--limit", "12"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
