@@ -14,6 +14,7 @@ from bioelx_bench.records import LabelledMention, Mention
 from bioelx_bench.runs.engine import Outcome, execute
 from bioelx_bench.runs.linking import LinkedMention, link_mentions, mentions_in
 from bioelx_bench.runs.loading import load
+from bioelx_bench.runs.mentions import MentionList
 from bioelx_bench.runs.plan import LiveParts, Plan, plan_run
 from bioelx_bench.runs.run_config import OptionValue, keyword_layer
 from bioelx_bench.runs.run_result import RunResult
@@ -32,6 +33,7 @@ def evaluate(
     ranker: str | BaseRanker | None = None,
     kb: AnyKnowledgeBase = "open",
     *,
+    id_scheme: str = "",
     workspace: Workspace | None = None,
     **options: OptionValue,
 ) -> RunResult:
@@ -43,6 +45,8 @@ def evaluate(
         retriever: A declared retriever's name, or an object.
         ranker: A declared ranker's name, or an object; None for none.
         kb: A declared knowledge base's name, a folder, or an opened knowledge base.
+        id_scheme: Scheme of the gold of a list of mentions, such as `mesh`; empty to have it recognised. A dataset
+            declares its own.
         workspace: Plugins, settings, cache and progress; by default what is installed and configured.
         **options: Options of a run, see `bioelx_bench.RunConfig`: `k`, `rerank_depth`, `subset`, `limit`,
             `retriever_options`, `ranker_options`, `metrics`, `protocol`, `seed`, `output`, `fresh`, ...
@@ -56,6 +60,14 @@ def evaluate(
         BenchError: The run failed; what was done is kept, and the same call continues.
     """
     workspace = workspace or Workspace()
+    if not isinstance(dataset, str | BaseDataset):
+        dataset = MentionList(dataset, id_scheme)
+    elif id_scheme:
+        raise UsageError(
+            "id_scheme is for a list of mentions",
+            where="evaluate(id_scheme=...)",
+            hint="a dataset object has the attribute id_scheme; a declared dataset knows its own",
+        )
     plan = plan_call(workspace, (dataset, retriever, ranker, kb), options)
     outcome = carry_out(workspace, plan)
     for warning in outcome.warnings:
@@ -65,7 +77,9 @@ def evaluate(
 
 def plan_call(
     workspace: Workspace,
-    parts: tuple[Dataset | None, str | BaseRetriever | None, str | BaseRanker | None, AnyKnowledgeBase],
+    parts: tuple[
+        str | BaseDataset | None, str | BaseRetriever | None, str | BaseRanker | None, AnyKnowledgeBase
+    ],
     options: Mapping[str, OptionValue],
 ) -> Plan:
     """The plan of a call from Python; without a dataset for linking.

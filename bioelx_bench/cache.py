@@ -6,15 +6,15 @@ made again.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
 from platformdirs import user_cache_path
 
 from bioelx_bench import integrity
@@ -77,7 +77,7 @@ class Cache:
             return folder
         with explain_os_errors(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.lock_path(kind, key)):
+        with self.locked(kind, key):
             if folder.is_dir():
                 if (why := self.damage(folder)) is None:
                     return folder
@@ -98,7 +98,7 @@ class Cache:
     def discard(self, kind: str, key: str) -> None:
         """Remove finished work, for example because it turned out to be damaged."""
         folder = self.folder(kind, key)
-        with FileLock(self.lock_path(kind, key)):
+        with self.locked(kind, key):
             if folder.is_dir():
                 shutil.rmtree(folder)
 
@@ -107,3 +107,11 @@ class Cache:
         folder = self.folder(kind, key)
         folder.parent.mkdir(parents=True, exist_ok=True)
         return folder.with_name(folder.name + ".lock")
+
+    @contextlib.contextmanager
+    def locked(self, kind: str, key: str) -> Iterator[None]:
+        """Keep other processes from the work of this kind and key while the block runs."""
+        from filelock import FileLock  # its import takes longer than `--help`
+
+        with FileLock(self.lock_path(kind, key)):
+            yield

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bioelx_bench.errors import MissingError, UsageError
+from bioelx_bench.redaction import SECRET_WORD, hide_secrets, names_secret
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -136,8 +137,10 @@ def validate_options(
 
 def shown_pair(key: str, value: Any) -> str:
     """`key=value` for an error, without the value where it may hold a secret."""
-    if re.search(
-        r"key|token\b|secret|passw|auth|credential|\b(sk|hf|pk)[-_]", f"{key}={value}", re.IGNORECASE
+    if (
+        names_secret(key)
+        or hide_secrets(f"{key}={value}") != f"{key}={value}"
+        or SECRET_WORD.search(str(value))
     ):
         key = key if re.fullmatch(r"\w{1,40}", key) else "..."
         return f"{key}=[not shown]"

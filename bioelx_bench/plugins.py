@@ -41,7 +41,6 @@ from bioelx_bench.declarations import (
 )
 from bioelx_bench.errors import MissingError, UsageError
 from bioelx_bench.markers import PROJECT
-from bioelx_bench.options import did_you_mean
 
 DISABLE_VARIABLE: Final = "BIOELX_BENCH_DISABLE_PLUGINS"
 CORE: Final = "core"
@@ -157,6 +156,8 @@ class Plugins:
         """
         if found := self.find(kind, name):
             return found
+        from bioelx_bench.options import did_you_mean
+
         what = f"unknown {label(kind)} {name!r}{did_you_mean(name, self.names(kind))}"
         if self.broken:
             broken = "; ".join(f"{q.name} ({q.distribution}): {q.reason}" for q in self.broken)
@@ -187,13 +188,16 @@ def label(kind: str) -> str:
     return kind.replace("_", " ").removesuffix("s")
 
 
-def load_plugins(files: Sequence[Path] = (), disable: str | None = None) -> Plugins:
+def load_plugins(
+    files: Sequence[Path] = (), disable: str | None = None, kinds: Iterable[str] = KINDS
+) -> Plugins:
     """Load the core's own declarations, installed plugins and plugins in local files.
 
     Args:
         files: Python files that each hold one plugin.
         disable: `all`, or plugin names with commas between; by default `BIOELX_BENCH_DISABLE_PLUGINS`. Local
             files are loaded all the same, since they are asked for.
+        kinds: What is asked for; other declarations are not made.
 
     Raises:
         MissingError: One of `files` is not there.
@@ -207,7 +211,7 @@ def load_plugins(files: Sequence[Path] = (), disable: str | None = None) -> Plug
     manager.add_hookspecs(hookspecs)
     plugins = Plugins(manager)
     core = partial(importlib.import_module, "bioelx_bench.builtin")
-    add(plugins, CORE, "bioelx-bench", installed_version("bioelx-bench"), core)
+    add(plugins, CORE, "bioelx-bench", installed_version("bioelx-bench"), core, kinds)
     points = sorted(entry_points(group=PROJECT), key=lambda p: (p.name, p.value))
     names = Counter(point.name for point in points)
     for point in points:
@@ -220,9 +224,9 @@ def load_plugins(files: Sequence[Path] = (), disable: str | None = None) -> Plug
             reason = f"several distributions have a plugin {point.name!r} ({owners}); uninstall all but one"
             plugins.broken.append(BrokenPlugin(point.name, distribution, reason))
         else:
-            add(plugins, point.name, distribution, version, point.load)
+            add(plugins, point.name, distribution, version, point.load, kinds)
     for path in files:
-        add(plugins, path.stem, str(path), "local", partial(load_file, path))
+        add(plugins, path.stem, str(path), "local", partial(load_file, path), kinds)
     return plugins
 
 
@@ -258,7 +262,14 @@ def load_file(path: Path) -> ModuleType:
     return module
 
 
-def add(plugins: Plugins, name: str, distribution: str, version: str, load: Callable[[], object]) -> None:
+def add(
+    plugins: Plugins,
+    name: str,
+    distribution: str,
+    version: str,
+    load: Callable[[], object],
+    kinds: Iterable[str] = KINDS,
+) -> None:
     """Load one plugin and take its declarations, or record it as broken."""
     manager = plugins.manager
     start = time.perf_counter()
@@ -269,7 +280,7 @@ def add(plugins: Plugins, name: str, distribution: str, version: str, load: Call
             hooks = register(manager, load(), name)
             taken = [
                 (kind, spec)
-                for kind in KINDS
+                for kind in kinds
                 if kind in hooks
                 for spec in declarations_of(manager, kind, name)
             ]
@@ -300,6 +311,8 @@ def register(manager: pluggy.PluginManager, plugin: object, name: str) -> tuple[
     known = [hook for hook, caller in vars(manager.hook).items() if getattr(caller, "spec", None)]
     for caller in callers:
         if caller.name not in known:
+            from bioelx_bench.options import did_you_mean
+
             raise ValueError(f"there is no hook {caller.name!r}{did_you_mean(caller.name, known)}")
     manager.check_pending()
     if not callers:

@@ -95,13 +95,18 @@ class DatasetInfo(Record):
 
 
 class KnowledgeBaseInfo(Record):
-    """Which knowledge base was linked to."""
+    """Which knowledge base was linked to.
+
+    Attributes:
+        crosswalk: sha256 of the crosswalk that mapped gold of other schemes; None without one.
+    """
 
     name: str
     sha256: Sha256
     concepts: int
     names: int
     id_scheme: str = "umls"
+    crosswalk: Sha256 | None = None
 
 
 class ComponentInfo(Record):

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bioelx_bench.cache import Cache
-from bioelx_bench.config import Config, load_config
 from bioelx_bench.plugins import Plugins, load_plugins
 from bioelx_bench.progress import Progress
 
 if TYPE_CHECKING:
     from bioelx_bench.base import Environment
+    from bioelx_bench.config import Config
     from bioelx_bench.kb.store import KnowledgeBase
 
 
@@ -26,17 +26,21 @@ class Workspace:
         plugin_files: Python files that each hold one plugin.
         config_file: The project's configuration file; by default `bioelx-bench.toml` in the working folder.
         offline_asked: Whether connections beyond this machine are forbidden, whatever the files say.
+        verify: Whether every file of the cache is hashed at each opening, and not only when its stamp changed.
         progress: Progress display.
     """
 
     plugin_files: Sequence[Path] = ()
     config_file: Path | None = None
     offline_asked: bool = False
+    verify: bool = False
     progress: Progress = field(default_factory=Progress)
 
     @cached_property
     def config(self) -> Config:
         """All settings with their origin."""
+        from bioelx_bench.config import load_config
+
         return load_config(self.config_file)
 
     @cached_property
@@ -47,7 +51,7 @@ class Workspace:
     @cached_property
     def cache(self) -> Cache:
         """The cache folder."""
-        return Cache(Path(self.config.get("cache")).expanduser())
+        return Cache(Path(self.config.get("cache")).expanduser(), verify=self.verify)
 
     @property
     def offline(self) -> bool:

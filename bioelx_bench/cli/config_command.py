@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,12 +13,11 @@ from bioelx_bench.cli.session import Session
 from bioelx_bench.config import PROJECT_FILE, defaults, purposes
 from bioelx_bench.errors import UsageError
 from bioelx_bench.files import write_text
+from bioelx_bench.redaction import hide_secrets
 from bioelx_bench.runs.run_config import FIELDS, cli_of
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-SECRET: Final = re.compile(r"key|token|secret|password", re.IGNORECASE)
 
 
 def make_app() -> typer.Typer:
@@ -76,7 +74,7 @@ def show_config(ctx: typer.Context) -> None:
     config, wording = session.config, purposes()
     data: dict[str, Any] = {
         "settings": {
-            name: {"value": plain(s.value), "origin": s.origin, "purpose": wording[name]}
+            name: {"value": hide_secrets(plain(s.value), name), "origin": s.origin, "purpose": wording[name]}
             for name, s in config.settings.items()
         },
         **{
@@ -92,14 +90,6 @@ def plain(value: object) -> object:
     if isinstance(value, Path):
         return str(value)
     return list(value) if isinstance(value, tuple) else value
-
-
-def hide_secrets(options: dict[str, Any]) -> dict[str, Any]:
-    """The options, those whose name speaks of a secret without their value (names of variables may stay)."""
-    return {
-        key: "(hidden)" if SECRET.search(key) and not key.endswith("_env") else value
-        for key, value in options.items()
-    }
 
 
 def show(console: Console, data: dict[str, Any]) -> None:

@@ -254,7 +254,7 @@ def crosswalk(
     ] = False,
 ) -> None:
     """Add mappings from ids of other schemes, so that gold with such ids can be found in a knowledge base."""
-    from bioelx_bench.kb.crosswalk import add_crosswalk
+    from bioelx_bench.kb.mappings import add_crosswalk
 
     session: Session = context.obj
     opened = open_kb(session, kb)

@@ -18,12 +18,12 @@ from typing import Any, Final
 
 from bioelx_bench.cli.session import GlobalOptions, Session
 from bioelx_bench.errors import BenchError, MissingError, UsageError
-from bioelx_bench.options import load_object
 from bioelx_bench.visible import visible
 
 GLOBAL_OPTIONS: Final = {
     "--json": "Print the result as JSON, alone on stdout.",
     "--offline": "Allow no connection beyond this machine.",
+    "--verify": "Hash every cached file that is opened, whatever its size and date say.",
     "--plugin FILE": "Load a plugin from one Python file; may be repeated.",
     "--config FILE": "Use this project configuration file instead of ./bioelx-bench.toml.",
     "--debug": "Show tracebacks.",
@@ -151,6 +151,8 @@ def dispatch(session: Session, arguments: list[str]) -> int:
         session.note(
             f"the plugin {slow.name} took {slow.seconds:.1f} s to import, which delays every command"
         )
+    from bioelx_bench.options import load_object
+
     app = load_object(found.spec.factory, f"the command {name!r}")()
     if {"--help", "-h"} & set(rest[: rest.index("--")] if "--" in rest else rest):
         return run_command(app, name, rest, session)
@@ -212,6 +214,7 @@ def split_global_options(arguments: Sequence[str]) -> tuple[GlobalOptions, list[
     return GlobalOptions(
         json="--json" in flags,
         offline="--offline" in flags,
+        verify="--verify" in flags,
         debug="--debug" in flags,
         plugin_files=tuple(Path(p) for p in values["--plugin"]),
         config_file=Path(values["--config"][-1]) if values["--config"] else None,
@@ -220,7 +223,10 @@ def split_global_options(arguments: Sequence[str]) -> tuple[GlobalOptions, list[
 
 def show_help(session: Session) -> None:
     """Print the commands and global options; imports no command."""
-    declared = session.plugins.declared["commands"]
+    from bioelx_bench.plugins import load_plugins
+
+    plugins = load_plugins(session.plugin_files, kinds=("commands",))
+    declared = plugins.declared["commands"]
     commands = {name: found[0].spec.summary for name, found in declared.items()}
     width = max(len(name) for name in (*commands, *GLOBAL_OPTIONS)) + 2
     print("Usage: bioelx-bench COMMAND [OPTIONS]\n")
@@ -232,7 +238,7 @@ def show_help(session: Session) -> None:
     for name, summary in {**GLOBAL_OPTIONS, "--version": "Print the version.", "--help": "Help."}.items():
         print(f"  {name:<{width}}{summary}")
     print("\nStart with: bioelx-bench run --dataset xl-bel --retriever bm25")
-    for broken in session.plugins.broken:
+    for broken in plugins.broken:
         shown = visible(f"plugin {broken.name} ({broken.distribution}) is broken: {broken.reason}")
         print(f"\n{shown}", file=sys.stderr)
 

@@ -26,6 +26,7 @@ class GlobalOptions:
 
     json: bool = False
     offline: bool = False
+    verify: bool = False
     debug: bool = False
     plugin_files: tuple[Path, ...] = ()
     config_file: Path | None = None
@@ -44,6 +45,7 @@ class Session(Workspace):
             plugin_files=options.plugin_files,
             config_file=options.config_file,
             offline_asked=options.offline,
+            verify=options.verify,
             progress=Progress(enabled=False if options.json and not sys.stderr.isatty() else None),
         )
         self.options = options

@@ -1,18 +1,15 @@
-"""Gold ids of every dataset, brought into one form; and whether a knowledge base can have them."""
+"""Gold ids of every dataset, brought into one form."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from typing import Final
 
-from bioelx_bench.base import BaseDataset
-from bioelx_bench.datasets.prepared import PreparedSubset
-from bioelx_bench.errors import UsageError
 from bioelx_bench.records import LabelledMention
-from bioelx_bench.schemes import ANY, SCHEMES, IdScheme, find_scheme, normalise_ids
+from bioelx_bench.schemes import ANY, SCHEMES, find_scheme, normalise_ids
 
 RECOGNISED_FROM: Final = 1000
 """Mentions whose gold says what scheme a file's ids are of."""
@@ -25,13 +22,15 @@ class GoldReader:
     are left. A mention without any id is left out and counted as `without_gold`.
 
     Args:
-        dataset: Gives the mentions, the scheme (recognised from the first mentions where it is empty) and the counts.
+        mentions: The mentions.
+        scheme: The scheme of their gold; empty to have it recognised from the first mentions.
+        counts: Gets `without_gold`.
     """
 
-    def __init__(self, dataset: BaseDataset) -> None:
-        self._counts = dataset.counts
-        self._mentions = dataset.mentions()
-        name = dataset.id_scheme
+    def __init__(self, mentions: Iterator[LabelledMention], scheme: str, counts: Counter[str]) -> None:
+        self._counts = counts
+        self._mentions = mentions
+        name = scheme
         if not name:
             first = list(islice(self._mentions, RECOGNISED_FROM))
             self._mentions = chain(first, self._mentions)
@@ -69,57 +68,3 @@ def recognise(golds: Iterable[Sequence[str]]) -> str:
             )
     best = max(known, key=lambda scheme: votes[scheme.name])  # the first of equals, in the order of `SCHEMES`
     return best.name if votes[best.name] else ANY
-
-
-def check_gold(
-    subsets: Sequence[PreparedSubset], kb_scheme: str, *, match: str, limit: int | None = None
-) -> Mapping[str, int]:
-    """Refuse a run whose figures could only be 0, before anything is retrieved.
-
-    Args:
-        subsets: The run's data.
-        kb_scheme: Scheme of the knowledge base's ids.
-        match: The protocol's policy: `any` or `all` gold of a mention must be found.
-        limit: Mentions of each subset that run, or None.
-
-    Returns:
-        For each subset with such, the mentions whose gold is wholly of another scheme than the knowledge base's.
-
-    Raises:
-        UsageError: No gold of the run is of the knowledge base's scheme, or the data was read for another policy.
-    """
-    scheme = find_scheme(kb_scheme, where="--kb")
-    foreign: dict[str, int] = {}
-    mentions = 0
-    for subset in subsets:
-        if subset.needs_match not in {None, match}:
-            raise UsageError(
-                f"{subset.name} was read so that {subset.needs_match} gold of a mention must be found, the protocol "
-                f"asks for {match}",
-                where="--policy match",
-                hint=f"add --policy match={subset.needs_match}, or read the data otherwise (-D composite=any)",
-            )
-        number, of_scheme = count_of_scheme(subset, scheme, limit)
-        mentions += number
-        if number > of_scheme:
-            foreign[subset.subset] = number - of_scheme
-    if mentions and sum(foreign.values()) == mentions:
-        first = subsets[0]
-        example = next(first.mentions()).gold[0] if len(first) else ""
-        raise UsageError(
-            f"no gold id of {first.name}@{first.revision} is of the knowledge base's scheme {scheme.name!r}",
-            where="--kb",
-            why=f"the data's ids are of the scheme {first.id_scheme!r}, such as {example}: all would be misses",
-            hint=f"choose a knowledge base with {first.id_scheme} ids, or map them with a crosswalk",
-        )
-    return foreign
-
-
-def count_of_scheme(subset: PreparedSubset, scheme: IdScheme, limit: int | None) -> tuple[int, int]:
-    """How many mentions run, and how many of them have a gold id of a scheme."""
-    number = found = 0
-    for batch in subset.gold_table(limit).to_batches():
-        golds = batch.column("gold").to_pylist()
-        number += len(golds)
-        found += sum(any(scheme.matches(identifier) for identifier in gold) for gold in golds)
-    return number, found

@@ -6,10 +6,12 @@ the code that parses them, and what was asked for. Opening it again parses nothi
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -19,13 +21,14 @@ from bioelx_bench.base import BaseDataset, DatasetRequest, Environment
 from bioelx_bench.cache import Cache
 from bioelx_bench.datasets.prepared import PreparedSubset
 from bioelx_bench.datasets.samples import find_revision
-from bioelx_bench.datasets.schema import features
 from bioelx_bench.datasets.writing import write_sample, write_table
 from bioelx_bench.declarations import DatasetSpec
 from bioelx_bench.errors import DataError, UsageError, at
 from bioelx_bench.files import hash_json
 from bioelx_bench.options import did_you_mean, load_object, validate_options
 from bioelx_bench.plugins import RegisteredSpec
+from bioelx_bench.records import Document, LabelledMention, Span
+from bioelx_bench.runs.foreign import Origin, broken_contract, calling
 
 CACHE_KIND: Final = "datasets"
 
@@ -84,12 +87,13 @@ def prepare_subset(
         options=options,
     )
     factory = load_object(spec.factory, f"the dataset {spec.name!r}")
-    loader: BaseDataset = factory(request)
+    origin = Origin("dataset", spec.name, declared.qualified_name, factory)
+    loader = CheckedDataset(origin, factory, request)
     key = cache_key(declared, request, loader, factory)
     label = f"{spec.name} {request.subset}"
 
     def parse(folder: Path) -> None:
-        write_table(factory(request), spec, folder, environment, label)
+        write_table(CheckedDataset(origin, factory, request), spec, folder, environment, label)
 
     whole = built(environment.cache, key, parse, spec, request)
     if chosen.sample is None:
@@ -101,6 +105,79 @@ def prepare_subset(
 
     drawn = hash_json([key, quota, sample.seed])[:40]
     return built(environment.cache, drawn, draw, spec, replace(request, revision=chosen.name))
+
+
+class CheckedDataset(BaseDataset):
+    """A dataset whose code and mentions are checked as they come.
+
+    Args:
+        origin: Whose code it is.
+        factory: Makes the dataset.
+        request: What is asked of it.
+
+    Raises:
+        BenchError: The code raised, or what it made is no dataset; files that cannot be read pass as they are.
+    """
+
+    def __init__(
+        self, origin: Origin, factory: Callable[[DatasetRequest], Any], request: DatasetRequest
+    ) -> None:
+        self._origin = origin
+        with calling_reader(origin, "making it"):
+            dataset = factory(request)
+        if not isinstance(dataset, BaseDataset):
+            raise broken_contract(origin, "factory", f"made a {type(dataset).__name__}, no BaseDataset")
+        if not isinstance(getattr(dataset, "sources", None), Mapping) or not isinstance(
+            getattr(dataset, "counts", None), Counter
+        ):
+            raise broken_contract(origin, "__init__", "does not call BaseDataset.__init__")
+        self._dataset = dataset
+        self.sources = dict(dataset.sources)
+        self.counts = dataset.counts
+        self.id_scheme = dataset.id_scheme
+        self.needs_match = dataset.needs_match
+
+    def mentions(self) -> Iterator[LabelledMention]:
+        """Every mention, checked."""
+        with calling_reader(self._origin, "mentions"):
+            for number, mention in enumerate(self._dataset.mentions()):
+                if (what := wrong_with(mention)) is not None:
+                    raise broken_contract(self._origin, "mentions", f"gave {what} as mention {number}")
+                yield mention
+
+    def place(self, identifier: str) -> str | None:
+        """As the dataset says."""
+        with calling_reader(self._origin, "place"):
+            return self._dataset.place(identifier)
+
+
+@contextlib.contextmanager
+def calling_reader(origin: Origin, stage: str) -> Iterator[None]:
+    """Run a dataset's code; what files and disks raise passes as it is."""
+    try:
+        yield
+    except (OSError, UnicodeError, GeneratorExit):
+        raise
+    except BaseException:
+        with calling(origin, stage):
+            raise
+
+
+def wrong_with(mention: object) -> str | None:
+    """What of a mention is not of its type; None if all is."""
+    if not isinstance(mention, LabelledMention):
+        return f"a {type(mention).__name__}, no LabelledMention,"
+    document = mention.document
+    if not isinstance(document, Document):
+        return "no document"
+    texts = (mention.id, mention.text, mention.language, document.id, document.text, document.language)
+    if not all(isinstance(text, str) for text in texts):
+        return "a text that is no str"
+    if not isinstance(mention.gold, tuple | list) or not all(isinstance(i, str) for i in mention.gold):
+        return "gold that is no tuple of ids"
+    if not all(isinstance(span, Span) for span in mention.spans):
+        return "a span that is no Span"
+    return None
 
 
 def built(
@@ -195,27 +272,18 @@ def open_prepared(folder: Path, spec: DatasetSpec, request: DatasetRequest) -> P
         DataError: It is damaged.
     """
     import pyarrow as pa
-    from datasets import Dataset, DatasetInfo, NamedSplit
-    from datasets.table import MemoryMappedTable
 
     path = folder / "mentions.arrow"
     try:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-        table = MemoryMappedTable.from_file(str(path))
+        with pa.memory_map(str(path)) as file:
+            table = pa.ipc.open_stream(file).read_all()
         if table.num_rows != meta["mentions"]:
             raise ValueError(f"{table.num_rows} rows in place of {meta['mentions']}")
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise DataError(
             "the prepared dataset is damaged", where=at(path), why=str(error), hint=f"remove {folder}"
         ) from error
-    dataset = Dataset(
-        table,
-        info=DatasetInfo(
-            description=spec.summary, homepage=spec.homepage, license=spec.licence, features=features()
-        ),
-        split=NamedSplit(request.split),
-        fingerprint=meta["sha256"][:16],
-    )
     return PreparedSubset(
         name=spec.name,
         revision=request.revision,
@@ -228,5 +296,7 @@ def open_prepared(folder: Path, spec: DatasetSpec, request: DatasetRequest) -> P
         oddities=meta["oddities"],
         left_out=meta["left_out"],
         documents=meta["documents"],
-        dataset=dataset,
+        rows=table,
+        path=path,
+        about={"description": spec.summary, "homepage": spec.homepage, "license": spec.licence},
     )

@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from bioelx_bench.datasets.schema import mentions_of
 from bioelx_bench.records import LabelledMention
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from datasets import Dataset
 
 BATCH: Final = 1000
@@ -34,7 +36,9 @@ class PreparedSubset:
         oddities: Mentions with each kind of oddity; `docs/datasets.md` says what each means.
         left_out: What gave no mention, by kind: rows without gold, documents without a mention.
         documents: Number of documents, those without a mention included.
-        dataset: The rows, in upstream order, with the columns of `bioelx_bench.datasets.schema`.
+        rows: The rows, in upstream order, with the columns of `bioelx_bench.datasets.schema`, memory-mapped.
+        path: The file they are mapped from.
+        about: Description, homepage and license, for `datasets.DatasetInfo`.
     """
 
     name: str
@@ -48,10 +52,24 @@ class PreparedSubset:
     oddities: Mapping[str, int]
     left_out: Mapping[str, int]
     documents: int
-    dataset: Dataset
+    rows: pa.Table
+    path: Path
+    about: Mapping[str, str]
 
     def __len__(self) -> int:
-        return len(self.dataset)
+        return int(self.rows.num_rows)
+
+    @property
+    def dataset(self) -> Dataset:
+        """The rows as a `datasets.Dataset`, without a copy."""
+        from datasets import Dataset, DatasetInfo, NamedSplit
+        from datasets.table import MemoryMappedTable
+
+        from bioelx_bench.datasets.schema import features
+
+        info = DatasetInfo(features=features(), **self.about)
+        table = MemoryMappedTable(self.rows, str(self.path))
+        return Dataset(table, info=info, split=NamedSplit(self.split), fingerprint=self.sha256[:16])
 
     @property
     def counts(self) -> dict[str, int]:
@@ -70,7 +88,7 @@ class PreparedSubset:
     def mentions(self) -> Iterator[LabelledMention]:
         """Every mention, in upstream order, in little memory; mentions of one document share it."""
         document = None
-        for batch in self.dataset.data.to_batches(max_chunksize=BATCH):
+        for batch in self.rows.to_batches(max_chunksize=BATCH):
             for mention in mentions_of(batch, document):
                 document = mention.document
                 yield mention
@@ -82,7 +100,7 @@ class PreparedSubset:
             columns: Names of columns of `bioelx_bench.datasets.schema`.
             limit: Only the first so many mentions, or None.
         """
-        table = self.dataset.data.table.select(list(columns))
+        table = self.rows.select(list(columns))
         return table if limit is None else table.slice(0, limit)
 
     def gold_table(self, limit: int | None = None) -> Any:

@@ -47,26 +47,26 @@ NO_POSITION: Final = -1
 """`start` and `end` of a mention whose position the dataset does not give."""
 
 
+def arrow_schema() -> pa.Schema:
+    """The schema for Arrow, whose files need no `datasets` to be read or written."""
+    import pyarrow as pa
+
+    span = pa.struct([pa.field("start", pa.int32()), pa.field("end", pa.int32())])
+    others = {
+        "context": pa.large_string(),
+        "start": pa.int32(),
+        "end": pa.int32(),
+        "spans": pa.list_(span),
+        **dict.fromkeys(("gold", "semantic_types", "oddities"), pa.list_(pa.string())),
+    }
+    return pa.schema([pa.field(name, others.get(name, pa.string())) for name in COLUMNS])
+
+
 def features() -> Features:
     """The schema as `datasets.Features`."""
-    from datasets import Features, Value
+    from datasets import Features
 
-    text, position = Value("string"), Value("int32")
-    return Features(
-        {
-            "id": text,
-            "document_id": text,
-            "mention": text,
-            "context": Value("large_string"),
-            "start": position,
-            "end": position,
-            "spans": [{"start": position, "end": position}],
-            "gold": [text],
-            "semantic_types": [text],
-            "language": text,
-            "oddities": [text],
-        }
-    )
+    return Features.from_arrow_schema(arrow_schema())
 
 
 def row_of(mention: LabelledMention) -> dict[str, Any]:

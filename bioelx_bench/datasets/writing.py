@@ -15,7 +15,7 @@ import numpy as np
 from bioelx_bench.base import BaseDataset, Environment
 from bioelx_bench.datasets.gold import GoldReader
 from bioelx_bench.datasets.prepared import BATCH, PreparedSubset
-from bioelx_bench.datasets.schema import content_of, features, row_of
+from bioelx_bench.datasets.schema import arrow_schema, content_of, row_of
 from bioelx_bench.declarations import DatasetSpec
 from bioelx_bench.errors import DataError
 from bioelx_bench.files import canonical_json, write_json
@@ -26,7 +26,7 @@ def write_table(
     loader: BaseDataset, spec: DatasetSpec, folder: Path, environment: Environment, label: str
 ) -> None:
     """Write `mentions.arrow` and, last, `meta.json`."""
-    reader = GoldReader(loader)
+    reader = GoldReader(loader.mentions(), loader.id_scheme, loader.counts)
     with environment.progress.task(f"Reading {label}", unit="mentions") as task:
         written = write_mentions(reader, folder / "mentions.arrow", task.advance)
     if written.repeated is not None:
@@ -100,7 +100,7 @@ def write_mentions(
     """Write an Arrow stream; of the mentions before, only two hashes of eight bytes each are kept in memory."""
     import pyarrow as pa
 
-    schema = features().arrow_schema
+    schema = arrow_schema()
     digest = hashlib.sha256()
     oddities: Counter[str] = Counter()
     ids, documents = array("Q"), array("Q")

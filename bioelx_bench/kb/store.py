@@ -190,6 +190,11 @@ class KnowledgeBase:
 
     def concept_rows(self, concept_ids: Sequence[str]) -> npt.NDArray[np.int32]:
         """The rows of many concepts, shape (ids,); -1 for ids that the knowledge base does not have."""
+        if self.scheme is UMLS:
+            digits = (int(i[1:]) if UMLS.matches(i) else -1 for i in concept_ids)
+            wanted = np.fromiter(digits, np.int32, len(concept_ids))
+            places = np.searchsorted(self.concept_numbers, wanted).clip(max=max(len(self) - 1, 0))
+            return np.where(self.concept_numbers[places] == wanted, places, -1).astype(np.int32)
         if len(concept_ids) < SCAN_FROM:
             found = (self.concept_row(concept_id) for concept_id in concept_ids)
             return np.fromiter((-1 if row is None else row for row in found), np.int32, len(concept_ids))
@@ -278,12 +283,18 @@ class KnowledgeBase:
             (through several releases) that it has. For one of another scheme: the concepts that the crosswalk maps
             it to. Sorted; empty where there is none.
         """
-        if not scheme or scheme in (ANY, self.id_scheme) or self.scheme.opaque:
+        if not scheme or not self.is_foreign(scheme):
             return self._current(identifier)
+        if not find_scheme(scheme).matches(identifier):  # data with ids of several schemes
+            return self._current(identifier) if self.scheme.matches(identifier) else ()
         if self.crosswalk is None:
             return ()
-        mapped = self.crosswalk.concepts(str(scheme), identifier)
+        mapped = self.crosswalk.concepts(scheme, identifier)
         return tuple(sorted({current for concept_id in mapped for current in self._current(concept_id)}))
+
+    def is_foreign(self, scheme: str) -> bool:
+        """Whether ids of a scheme are none of this knowledge base's, so that only a crosswalk can map them."""
+        return scheme not in ("", ANY, self.id_scheme) and not self.scheme.opaque
 
     @cached_property
     def crosswalk(self) -> Crosswalk | None:

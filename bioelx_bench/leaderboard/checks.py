@@ -16,8 +16,8 @@ from bioelx_bench.leaderboard.entry import (
     Entry,
     entry_folder,
 )
-from bioelx_bench.leaderboard.private import publishable
 from bioelx_bench.results import AVERAGES, Result, SubsetScores
+from bioelx_bench.runs.portable import publishable
 
 MAX_FAILED_SHARE: Final = 0.01
 """Share of mentions whose ranking may have failed in an entry."""

@@ -18,9 +18,9 @@ from pydantic import ValidationError
 
 from bioelx_bench.errors import DataError, at
 from bioelx_bench.files import atomic_path, hash_file, write_json
-from bioelx_bench.leaderboard.private import publishable
 from bioelx_bench.results import Record, Result, Sha256
 from bioelx_bench.runs.logs import CANDIDATES, RANKINGS, CandidateLog, RankingLog
+from bioelx_bench.runs.portable import publishable
 from bioelx_bench.runs.result import parse_result
 from bioelx_bench.runs.run_result import RunResult
 

@@ -99,6 +99,7 @@ def score_entry(entry: Entry, material: Material, folder: Path) -> Scored:
             rankings=rankings,
             kb=material.kb,
             protocol=ScoringProtocol(summary="", **result.protocol.model_dump()),
+            gold_scheme=result.dataset.id_scheme,
             metrics=material.metrics,
             k=result.k,
             rerank_depth=result.rerank_depth,

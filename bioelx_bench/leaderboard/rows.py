@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from bioelx_bench.files import canonical_json
 from bioelx_bench.leaderboard.entry import RESULTS, Entry
-from bioelx_bench.leaderboard.private import publishable
 from bioelx_bench.results import MACRO, MICRO, ComponentInfo, Result, StageScores, SubsetScores
+from bioelx_bench.runs.portable import publishable
 
 CUTOFFS = (1, 5, 10, 50)
 SLICES = ("exact", "inexact", "seen", "unseen", "trained", "untrained", "ambiguous", "unambiguous")

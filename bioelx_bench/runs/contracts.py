@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from itertools import chain
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain, pairwise
+from operator import attrgetter, contains
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,8 +19,11 @@ from bioelx_bench.runs.foreign import Origin, broken_contract
 if TYPE_CHECKING:
     from bioelx_bench.kb.store import KnowledgeBase
 
-MAX_REMEMBERED: Final = 2_000_000
-"""Pairs of concept and name that are known to be right; beyond them they are looked up again."""
+MAX_REMEMBERED: Final = 1_000_000
+"""Names that are kept at hand; beyond them they are looked up again."""
+
+MAX_COUNT: Final = 2**53
+"""What a count, or a cost in USD, may be at most: beyond it floats are no longer exact."""
 
 Snapshot = list[tuple[Any, ...]]
 
@@ -59,7 +64,8 @@ class CandidateChecker:
         self._kb = kb
         self._k = k
         self._unit = unit
-        self._right: set[tuple[str, str]] = set()
+        self._names: dict[str, frozenset[str]] = {}
+        self._remembered = 0
 
     def check(self, mentions: Sequence[Mention], found: object) -> list[list[Candidate]]:
         """The lists with scores as floats.
@@ -77,8 +83,8 @@ class CandidateChecker:
             )
         scores = self._scores(mentions, lengths, flat)
         self._order(mentions, lengths, scores)
-        self._concepts(mentions, lists, lengths, flat)
-        if {type(c.score) for c in flat} <= {float}:
+        self._concepts(mentions, lengths, flat)
+        if {*map(type, map(attrgetter("score"), flat))} <= {float}:
             return lists
         taken = iter(scores.tolist())
         return [[Candidate(c.concept_id, next(taken), c.name) for c in candidates] for candidates in lists]
@@ -114,7 +120,7 @@ class CandidateChecker:
     def _scores(
         self, mentions: Sequence[Mention], lengths: npt.NDArray[np.int64], flat: Sequence[Candidate]
     ) -> npt.NDArray[np.float64]:
-        raw = [c.score for c in flat]
+        raw = [*map(attrgetter("score"), flat)]
         wrong = {kind for kind in set(map(type, raw)) if not is_number(kind)}
         if wrong:
             bad = next(i for i, score in enumerate(raw) if type(score) in wrong)
@@ -139,65 +145,62 @@ class CandidateChecker:
             raise self._error(mentions, lengths, bad, what)
 
     def _concepts(
-        self,
-        mentions: Sequence[Mention],
-        lists: Sequence[Sequence[Candidate]],
-        lengths: npt.NDArray[np.int64],
-        flat: Sequence[Candidate],
+        self, mentions: Sequence[Mention], lengths: npt.NDArray[np.int64], flat: Sequence[Candidate]
     ) -> None:
-        pairs = [(c.concept_id, c.name) for c in flat]
-        if any(
-            type(concept) is not str or type(name) is not str for concept, name in set(pairs) - self._right
-        ):
-            bad = next(i for i, (a, b) in enumerate(pairs) if type(a) is not str or type(b) is not str)
-            raise self._error(
-                mentions, lengths, bad, f"returned {pairs[bad]!r}: concept id and name must be str,"
+        ids, names = [*map(attrgetter("concept_id"), flat)], [*map(attrgetter("name"), flat)]
+        if not {*map(type, ids), *map(type, names)} <= {str}:
+            bad = next(
+                i for i, pair in enumerate(zip(ids, names, strict=True)) if {*map(type, pair)} != {str}
             )
+            shown = (ids[bad], names[bad])
+            raise self._error(mentions, lengths, bad, f"returned {shown!r}: concept id and name must be str,")
         if self._unit == "concept":
-            for mention, candidates in zip(mentions, lists, strict=True):
-                ids = [c.concept_id for c in candidates]
-                if len(set(ids)) < len(ids):
-                    twice = next(i for n, i in enumerate(ids) if i in ids[:n])
-                    raise broken_contract(
-                        self._origin, "search", f"returned the concept {twice!r} twice", mention.id
-                    )
-        self._names(mentions, lengths, pairs)
-
-    def _names(
-        self, mentions: Sequence[Mention], lengths: npt.NDArray[np.int64], pairs: Sequence[tuple[str, str]]
-    ) -> None:
-        asked = set(pairs) - self._right
-        if not asked:
-            return
-        rows = {concept: self._kb.concept_row(concept) for concept in {concept for concept, _ in asked}}
-        if unknown := {concept for concept, row in rows.items() if row is None}:
-            bad = next(i for i, (concept, _) in enumerate(pairs) if concept in unknown)
-            what = f"returned the concept {pairs[bad][0]!r}, which the knowledge base does not have,"
+            for mention, (start, stop) in zip(
+                mentions, pairwise([0, *np.cumsum(lengths).tolist()]), strict=True
+            ):
+                if len(set(ids[start:stop])) < stop - start:
+                    twice = next(ids[i] for i in range(start, stop) if ids[i] in ids[start:i])
+                    what = f"returned the concept {twice!r} twice"
+                    raise broken_contract(self._origin, "search", what, mention.id)
+        if unknown := self._learn(set(ids) - self._names.keys(), set(ids)):
+            bad = next(i for i, concept in enumerate(ids) if concept in unknown)
+            what = f"returned the concept {ids[bad]!r}, which the knowledge base does not have,"
             raise self._error(mentions, lengths, bad, what)
-        there = names_of_concepts(self._kb, {c: r for c, r in rows.items() if r is not None})
-        if wrong := asked - there:
-            bad = next(i for i, pair in enumerate(pairs) if pair in wrong)
-            concept, name = pairs[bad]
-            what = f"returned the name {name!r}, which is none of the concept {concept!r},"
+        if not all(map(contains, map(self._names.__getitem__, ids), names)):
+            bad = next(i for i, concept in enumerate(ids) if names[i] not in self._names[concept])
+            what = f"returned the name {names[bad]!r}, which is none of the concept {ids[bad]!r},"
             raise self._error(mentions, lengths, bad, what)
-        if len(self._right) + len(asked) > MAX_REMEMBERED:
-            self._right.clear()
-        self._right |= asked
+
+    def _learn(self, new: set[str], needed: set[str]) -> set[str]:
+        """Look up the names of concepts; gives those that the knowledge base does not have."""
+        if not new:
+            return set()
+        if self._remembered > MAX_REMEMBERED:
+            self._names.clear()
+            self._remembered, new = 0, needed
+        concepts = list(new)
+        rows = self._kb.concept_rows(concepts)
+        if (rows < 0).any():
+            return {concept for concept, row in zip(concepts, rows.tolist(), strict=True) if row < 0}
+        for concept, texts in zip(concepts, names_of_rows(self._kb, rows), strict=True):
+            self._names[concept] = texts
+            self._remembered += len(texts)
+        return set()
 
 
-def names_of_concepts(kb: KnowledgeBase, rows: dict[str, int]) -> set[tuple[str, str]]:
-    """All pairs of concept and name of some concepts, read from the name table in one go."""
+def names_of_rows(kb: KnowledgeBase, rows: npt.NDArray[np.int32]) -> Iterator[frozenset[str]]:
+    """The names of each of some concepts, read from the name table in one go."""
     import pyarrow as pa
 
-    concepts = list(rows)
-    order = np.fromiter(rows.values(), np.int64, len(rows))
-    starts, stops = kb.name_offsets[order], kb.name_offsets[order + 1]
-    counts = stops - starts
-    offsets = np.repeat(starts - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts)
-    wanted = offsets + np.arange(int(counts.sum()))
-    texts = kb.names.column("text").take(pa.array(wanted)).to_pylist()
-    owners = np.repeat(np.arange(len(concepts)), counts).tolist()
-    return {(concepts[owner], text) for owner, text in zip(owners, texts, strict=True)}
+    starts = kb.name_offsets[rows]
+    counts = kb.name_offsets[rows + 1] - starts
+    ends = np.cumsum(counts)
+    wanted = np.repeat(starts - ends + counts, counts) + np.arange(int(counts.sum()))
+    # pa.array of a NumPy array would import pandas, half a second, for nothing
+    places = pa.Array.from_buffers(pa.int64(), len(wanted), [None, pa.py_buffer(wanted.astype(np.int64))])
+    texts = kb.names.column("text").take(places).to_pylist()
+    for start, end in pairwise([0, *ends.tolist()]):
+        yield frozenset(texts[start:end])
 
 
 def check_unchanged(origin: Origin, method: str, mentions: Sequence[Mention], before: Snapshot) -> None:
@@ -234,6 +237,7 @@ def check_ranking(
     def wrong(what: str) -> BenchError:
         return broken_contract(origin, "rank", what, ranking.mention_id)
 
+    check_types(ranking, wrong)
     if any(type(c) is not Candidate for c in ranking.candidates):
         raise wrong("returned something else than candidates")
     before = sorted((c.concept_id, float(c.score), c.name) for c in given)
@@ -258,19 +262,52 @@ def check_ranking(
         mention_id=ranking.mention_id,
         candidates=tuple(original[c.concept_id] for c in ranking.candidates),
         evidence=None if evidence is None else tuple(None if e is None else float(e) for e in evidence),
-        status=str(ranking.status),
+        status=ranking.status,
         usage=checked_usage(ranking.usage, wrong),
-        fallbacks={str(kind): int(count) for kind, count in ranking.fallbacks.items()},
+        fallbacks=dict(ranking.fallbacks),
         nil=bool(ranking.nil),
-        error=str(ranking.error),
+        error=writable(ranking.error),
     )
+
+
+def check_types(ranking: Ranking, wrong: Callable[[str], BenchError]) -> None:
+    """Refuse a ranking with fields of other types than they must be.
+
+    Raises:
+        BenchError: It names the field.
+    """
+    fields: list[tuple[str, type | tuple[type, ...]]] = [
+        ("candidates", (tuple, list)),
+        ("evidence", (tuple, list, type(None))),
+        ("status", str),
+        ("usage", Usage),
+        ("fallbacks", Mapping),
+        ("nil", (bool, np.bool_)),
+        ("error", str),
+    ]
+    for name, kinds in fields:
+        value = getattr(ranking, name)
+        if not isinstance(value, kinds):
+            raise wrong(f"returned a ranking whose {name} is a {type(value).__name__}")
+    if not re.fullmatch(r"[a-z_]{1,40}", ranking.status):
+        raise wrong(f"returned the status {ranking.status[:40]!a}, which is no word of a-z and _,")
+    for kind, count in ranking.fallbacks.items():
+        if type(kind) is not str or type(count) is not int or not 0 <= count <= MAX_COUNT:
+            raise wrong(f"returned the fallback {kind!a:.40}: {count!a:.40}, which is no name and count,")
+
+
+def writable(text: str) -> str:
+    """A text that can be written as UTF-8: lone surrogates as codes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def checked_usage(usage: Usage, wrong: Any) -> Usage:
     """Usage as plain numbers, none negative."""
     counts = (usage.calls, usage.prompt_tokens, usage.completion_tokens)
     cost = usage.cost_usd
-    if any(not is_number(type(n)) or n < 0 for n in (*counts, cost)) or not math.isfinite(as_float(cost)):
-        raise wrong(f"returned a usage that cannot be: {usage}")
+    if any(not is_number(type(n)) or not 0 <= n <= MAX_COUNT for n in (*counts, cost)) or not math.isfinite(
+        as_float(cost)
+    ):
+        raise wrong(f"returned a usage that cannot be: {usage!s:.200}")
     calls, prompt, completion = map(int, counts)
     return Usage(calls, prompt, completion, float(cost))

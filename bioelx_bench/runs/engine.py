@@ -11,7 +11,7 @@ import contextlib
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -283,6 +283,7 @@ class RunExecution:
                 rankings=rankings,
                 kb=loaded.parts.kb,
                 protocol=run.protocol,
+                gold_scheme=run.dataset.id_scheme,
                 metrics=self.metrics,
                 k=run.k,
                 rerank_depth=run.rerank_depth,
@@ -357,7 +358,7 @@ def finished_stages(sessions: JsonLines) -> list[dict[str, Any]]:
     return found
 
 
-def stage_seconds(stages: list[Mapping[str, Any]]) -> dict[str, float]:
+def stage_seconds(stages: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Wall seconds of each stage, added up over the processes that worked on the run."""
     total: dict[str, float] = {}
     for record in stages:

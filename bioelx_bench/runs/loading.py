@@ -8,13 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bioelx_bench.base import BaseDataset, BaseRanker, BaseRetriever, Environment
+from bioelx_bench.base import BaseRanker, BaseRetriever, Environment
 from bioelx_bench.errors import DataError
 from bioelx_bench.files import hash_json
 from bioelx_bench.results import DatasetInfo, KnowledgeBaseInfo
 from bioelx_bench.runs.components import ResolvedComponent
 from bioelx_bench.runs.foreign import calling
-from bioelx_bench.runs.mentions import LIVE_REVISION, RunMentions, live_mentions, prepared_mentions
+from bioelx_bench.runs.mentions import (
+    LIVE_REVISION,
+    MentionList,
+    RunMentions,
+    check_gold,
+    live_mentions,
+    prepared_mentions,
+)
 from bioelx_bench.runs.plan import DatasetPlan, Plan
 from bioelx_bench.runs.portable import without_folders
 from bioelx_bench.runs.spec import ResolvedRun
@@ -96,6 +103,7 @@ def load(plan: Plan, environment: Environment) -> LoadedRun:
     start = time.monotonic()
     dataset, mentions = load_dataset_part(plan, environment)
     parts = load_components(plan, environment)
+    check_gold(mentions, parts.kb, f"{dataset.name}@{dataset.revision}", dataset.id_scheme, plan.protocol)
     ranker, ranker_plan = parts.ranker, parts.ranker_plan
     run = ResolvedRun(
         dataset=dataset,
@@ -127,16 +135,16 @@ def load_dataset_part(plan: Plan, environment: Environment) -> tuple[DatasetInfo
         return load_declared(plan.dataset, environment, limit)
     dataset = plan.live.dataset
     assert dataset is not None  # noqa: S101 - a plan has one or the other
-    mentions = RunMentions(live_mentions(dataset, limit))
-    live = isinstance(dataset, BaseDataset)
+    found, scheme = live_mentions(dataset, limit)
+    mentions = RunMentions(found)
     info = DatasetInfo(
-        name=type(dataset).__name__ if live else "mentions",
+        name="mentions" if isinstance(dataset, MentionList) else type(dataset).__name__,
         revision=LIVE_REVISION,
         split="all",
         subsets=tuple(s.name for s in mentions.subsets),
         sha256={s.name: s.sha256 for s in mentions.subsets},
         limit=limit,
-        id_scheme=dataset.id_scheme if isinstance(dataset, BaseDataset) else "umls",
+        id_scheme=scheme,
     )
     return info, mentions
 

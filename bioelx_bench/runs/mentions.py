@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from bioelx_bench.base import BaseDataset
 from bioelx_bench.errors import DataError, UsageError
 from bioelx_bench.files import canonical_json
 from bioelx_bench.records import LabelledMention, Mention
 from bioelx_bench.runs.foreign import Origin, calling
+from bioelx_bench.schemes import find_scheme
 from bioelx_bench.scoring.protocols import ScoringProtocol, sub_mentions
 
 if TYPE_CHECKING:
     from bioelx_bench.datasets.prepared import PreparedSubset
+    from bioelx_bench.kb.store import KnowledgeBase
 
 LIVE_REVISION: Final = "live"
 
@@ -32,6 +35,7 @@ class SubsetMentions:
         read: Gives them, as often as it is called.
         sources: sha256 of each file that was read.
         counts: Oddities of these mentions by kind.
+        needs_match: The policy `match` for which the gold was read; None where it does not matter.
     """
 
     name: str
@@ -40,6 +44,7 @@ class SubsetMentions:
     read: Callable[[], Iterator[LabelledMention]]
     sources: Mapping[str, str] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
+    needs_match: Literal["any", "all"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,56 +91,125 @@ def prepared_mentions(subset: PreparedSubset, limit: int | None) -> SubsetMentio
         read=lambda: islice(subset.mentions(), size),
         sources=subset.sources,
         counts=subset.counts_of(limit),
+        needs_match=subset.needs_match,
     )
 
 
-def live_mentions(
-    dataset: BaseDataset | Sequence[LabelledMention], limit: int | None
-) -> list[SubsetMentions]:
-    """The mentions of a live dataset or list, those of each language a subset.
+class MentionList(BaseDataset):
+    """A list of mentions with gold as a dataset.
+
+    Args:
+        mentions: The mentions.
+        id_scheme: Scheme of their gold; empty to have it recognised.
+    """
+
+    def __init__(self, mentions: Sequence[LabelledMention], id_scheme: str = "") -> None:
+        super().__init__()
+        self.id_scheme = id_scheme
+        self._mentions = mentions
+
+    def mentions(self) -> Iterator[LabelledMention]:
+        """The mentions, in order."""
+        if not isinstance(self._mentions, Iterable):
+            raise UsageError(
+                f"{self._mentions!r} is neither the name of a dataset, nor a BaseDataset, nor a list of mentions"
+            )
+        yield from self._mentions
+
+
+def live_mentions(dataset: BaseDataset, limit: int | None) -> tuple[list[SubsetMentions], str]:
+    """The mentions of a live dataset, those of each language a subset, and the scheme of their gold.
 
     Raises:
-        UsageError: It is neither a dataset nor a list of mentions with gold, or has no mention.
+        UsageError: What it gives are no mentions with gold, or it gives none.
         DataError: Two mentions have one id, or a span lies outside its document.
     """
-    from bioelx_bench.datasets.schema import row_of
+    from bioelx_bench.datasets.gold import GoldReader
+    from bioelx_bench.datasets.schema import content_of, row_of
 
     groups: dict[str, list[LabelledMention]] = {}
     digests: dict[str, Any] = {}
-    seen: set[str] = set()
-    counts: Mapping[str, int] = {}
-    sources: Mapping[str, str] = {}
-    if isinstance(dataset, BaseDataset):
-        name = type(dataset).__name__
-        with calling(Origin("dataset", name, None, dataset), "mentions"):
-            mentions: Sequence[LabelledMention] = list(dataset.mentions())
-        counts, sources = dict(dataset.counts), dict(dataset.sources)
-    else:
-        mentions = dataset
-    for number, mention in enumerate(mentions):
-        check_live_mention(mention, number, seen)
-        group = mention.language or "all"
-        groups.setdefault(group, []).append(mention)
-        digest = digests.setdefault(group, hashlib.sha256())
-        digest.update(canonical_json(row_of(mention)).encode() + b"\n")
+    with calling(Origin("dataset", type(dataset).__name__, None, dataset), "mentions"):
+        reader = GoldReader(checked(dataset.mentions()), dataset.id_scheme, dataset.counts)
+        for mention in reader:
+            group = mention.language or "all"
+            groups.setdefault(group, []).append(mention)
+            digest = digests.setdefault(group, hashlib.sha256())
+            digest.update(canonical_json(content_of(row_of(mention))).encode() + b"\n")
     if not groups:
-        raise UsageError("the dataset has no mention", hint="give at least one LabelledMention")
-    whole = limit is None and len(groups) == 1
-    return [
+        raise UsageError("the dataset has no mention with gold", hint="give at least one LabelledMention")
+    sources = dict(dataset.sources)
+    found = [
         SubsetMentions(
             name=group,
             sha256=digests[group].hexdigest(),
-            size=len(found[:limit]),
-            read=lambda found=found[:limit]: iter(found),  # type: ignore[misc]
+            size=len(mentions[:limit]),
+            read=lambda mentions=mentions[:limit]: iter(mentions),  # type: ignore[misc]
+            needs_match=dataset.needs_match,
             sources=sources,
-            counts=counts if whole else {},
+            counts=Counter(kind for mention in mentions[:limit] for kind in mention.oddities),
         )
-        for group, found in groups.items()
+        for group, mentions in groups.items()
     ]
+    return found, reader.scheme.name
 
 
-def check_live_mention(mention: object, number: int, seen: set[str]) -> None:
-    """Refuse what would make figures wrong.
+def checked(mentions: Iterable[object]) -> Iterator[LabelledMention]:
+    """The mentions, each checked as it comes (see `check_live_mention`)."""
+    seen: set[str] = set()
+    for number, mention in enumerate(mentions):
+        yield check_live_mention(mention, number, seen)
+
+
+def check_gold(
+    mentions: RunMentions, kb: KnowledgeBase, dataset: str, scheme: str, protocol: ScoringProtocol
+) -> None:
+    """Refuse a run whose figures could only be 0 or would be counted otherwise than the data asks, before it starts.
+
+    Args:
+        mentions: The run's mentions.
+        kb: The run's knowledge base.
+        dataset: How to name the data.
+        scheme: Scheme of the gold.
+        protocol: How candidates are counted.
+
+    Raises:
+        UsageError: No gold is of a scheme that the knowledge base or its crosswalk has, or the data was read for
+            another policy `match`.
+    """
+    for subset in mentions.subsets:
+        if subset.needs_match not in {None, protocol.match}:
+            raise UsageError(
+                f"{dataset} was read so that {subset.needs_match} gold of a mention must be found, the protocol "
+                f"asks for {protocol.match}",
+                where="--policy match",
+                hint=f"add --policy match={subset.needs_match}, or read the data otherwise (-D composite=any)",
+            )
+    mapped = () if kb.crosswalk is None else kb.crosswalk.schemes()
+    own = None if not kb.is_foreign(scheme) else find_scheme(scheme)
+
+    def fits(identifier: str) -> bool:
+        return (
+            scheme in mapped if own is not None and own.matches(identifier) else kb.scheme.matches(identifier)
+        )
+
+    labelled = chain.from_iterable(subset.read() for subset in mentions.subsets)
+    first = next(labelled, None)
+    if first is None or any(fits(i) for mention in chain([first], labelled) for i in mention.gold):
+        return
+    crosswalk = f" and a crosswalk from {', '.join(mapped)}" if mapped else ""
+    raise UsageError(
+        f"the gold of {dataset} has ids of the scheme {scheme}, the knowledge base {kb.name!r} has "
+        f"{kb.id_scheme}{crosswalk}",
+        where=f"--kb {kb.name}",
+        why=f"no gold id, such as {first.gold[0]}, could be found, and every figure would be 0",
+        hint=f"bioelx-bench kb crosswalk {kb.folder} FILE.sssom.tsv, or a knowledge base of {scheme} "
+        f"(bioelx-bench kb build --help)",
+    )
+
+
+def check_live_mention(mention: object, number: int, seen: set[str]) -> LabelledMention:
+    """The mention, if it would not make figures wrong.
 
     Raises:
         UsageError: It is no mention with gold.
@@ -159,3 +233,4 @@ def check_live_mention(mention: object, number: int, seen: set[str]) -> None:
     length = len(mention.document.text)
     if any(not 0 <= span.start <= span.end <= length for span in mention.spans):
         raise DataError("a span lies outside its document", where=mention.id)
+    return mention

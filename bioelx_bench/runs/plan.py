@@ -13,7 +13,6 @@ from bioelx_bench.declarations import DatasetSpec, PresetSpec
 from bioelx_bench.errors import UsageError
 from bioelx_bench.options import did_you_mean
 from bioelx_bench.plugins import RegisteredSpec
-from bioelx_bench.records import LabelledMention
 from bioelx_bench.runs.components import (
     ResolvedComponent,
     live_component,
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 class LiveParts:
     """What was given as an object in place of a name."""
 
-    dataset: BaseDataset | Sequence[LabelledMention] | None = None
+    dataset: BaseDataset | None = None
     retriever: BaseRetriever | None = None
     ranker: BaseRanker | None = None
     kb: KnowledgeBase | None = None

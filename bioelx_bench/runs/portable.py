@@ -9,9 +9,14 @@ from typing import Any, Final
 
 from bioelx_bench.files import hash_file, hash_json
 from bioelx_bench.options import shown_pair
+from bioelx_bench.redaction import hide_secrets
 
 FOLDERS: Final = re.compile(r"(?<![\w:/.~-])(?:~[\w.-]*|\.{1,2})?/(?:[^\s,/=]+/)*([^\s,/=]+)/?")
 """A path with folders; not what follows a scheme (`https://`) or a name (`organisation/model`)."""
+
+PRIVATE_ADDRESS: Final = re.compile(
+    r"https?://(?:localhost|127\.|10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|\[::1\]|[^/\s]*@)[^\s,'\"]*"
+)
 
 WHOLE_FILE_BYTES: Final = 1 << 26
 
@@ -24,6 +29,17 @@ def without_folders(value: Any) -> Any:
         return {key: without_folders(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [without_folders(item) for item in value]
+    return value
+
+
+def publishable(value: Any) -> Any:
+    """A JSON value for everybody's eyes: without folders, addresses of private networks and keys."""
+    if isinstance(value, str):
+        return without_folders(hide_secrets(PRIVATE_ADDRESS.sub("(private)", value), "revision"))
+    if isinstance(value, Mapping):
+        return {key: publishable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [publishable(item) for item in value]
     return value
 
 

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+
 from bioelx_bench.base import BaseRanker, BaseRetriever, Notes
 from bioelx_bench.progress import Progress
 from bioelx_bench.records import Candidate, Mention, Unit
-from bioelx_bench.runs.contracts import CandidateChecker, check_unchanged, snapshot
+from bioelx_bench.runs.contracts import MAX_COUNT, CandidateChecker, check_unchanged, snapshot
 from bioelx_bench.runs.foreign import Origin, broken_contract, calling
 from bioelx_bench.runs.logs import CandidateLog, candidate_line
 
@@ -70,12 +72,15 @@ def notes_of(component: BaseRetriever | BaseRanker, origin: Origin) -> Notes:
         notes = component.notes()
     if not isinstance(notes, Notes):
         raise broken_contract(origin, "notes", f"returned {type(notes).__name__} in place of Notes")
-    if any(type(count) is not int for count in notes.counts.values()):
-        raise broken_contract(origin, "notes", "returned a count that is no whole number")
+    if any(type(count) is not int or abs(count) > MAX_COUNT for count in notes.counts.values()):
+        raise broken_contract(origin, "notes", "returned a count that is no whole number, or too large")
     try:
         json.dumps(dict(notes.facts), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise broken_contract(origin, "notes", f"returned facts that are no JSON values ({error})") from error
+        orjson.dumps([dict(notes.facts), dict(notes.counts)])
+    except (TypeError, ValueError, RecursionError) as error:
+        raise broken_contract(
+            origin, "notes", f"returned facts that are no JSON values ({error!s:.200})"
+        ) from error
     return notes
 
 

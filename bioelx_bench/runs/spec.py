@@ -53,7 +53,9 @@ class ResolvedRun:
             "dataset": {"name": data.name, "revision": data.revision, "split": data.split},
             "data": dict(data.sha256),
             "limit": data.limit,
-            "kb": self.kb.sha256,
+            "kb": self.kb.sha256
+            if self.kb.crosswalk is None
+            else [self.kb.sha256, self.kb.crosswalk, data.id_scheme],
             "retriever": dict(self.retriever_identity),
             "ranker": None if self.ranker_identity is None else dict(self.ranker_identity),
             "protocol": self.protocol.describe(),

@@ -33,10 +33,13 @@ class GoldConcepts:
     Args:
         kb: The knowledge base.
         protocol: Says whether retired concepts are mapped to their successors, and how joined ids are read.
+        scheme: Scheme of the gold; ids of another one than the knowledge base's go through its crosswalk.
     """
 
-    def __init__(self, kb: KnowledgeBase, protocol: ScoringProtocol) -> None:
+    def __init__(self, kb: KnowledgeBase, protocol: ScoringProtocol, scheme: str = "") -> None:
         self._kb = kb
+        self._scheme = scheme
+        self._foreign = kb.is_foreign(scheme)
         self._protocol = protocol
         self._known: dict[tuple[str, ...], Gold] = {}
         self._rows: dict[str, int] = {}
@@ -46,7 +49,7 @@ class GoldConcepts:
     def __call__(self, mention: LabelledMention) -> Gold:
         """The mention's gold, retired concepts replaced by their successors under the policy `map`.
 
-        A concept that the knowledge base has neither itself nor by a successor stays as it is.
+        A concept that the knowledge base has neither itself nor by a successor or its crosswalk stays as it is.
         """
         found = self._known.get(mention.gold)
         if found is None:
@@ -58,16 +61,17 @@ class GoldConcepts:
     def _look_up(self, gold: tuple[str, ...]) -> Gold:
         if self._protocol.split_gold:
             gold = tuple(part for concept in gold for part in re.split(r"[+|]", concept))
-        if self._protocol.retired == "map":
-            gold = tuple(
-                current
-                for old in gold
-                for current in ((old,) if old in self._rows else self._kb.resolve_gold(old) or (old,))
-            )
+        if self._protocol.retired == "map" or self._foreign:
+            gold = tuple(current for old in gold for current in self._current(old))
         ids = tuple(dict.fromkeys(gold))
         rows = tuple(map(self._row, ids))
         has = [row >= 0 for row in rows]
         return Gold(ids, rows, bool(has) and (any(has) if self._protocol.match == "any" else all(has)))
+
+    def _current(self, concept: str) -> tuple[str, ...]:
+        if not self._foreign and concept in self._rows:
+            return (concept,)
+        return self._kb.resolve_gold(concept, self._scheme) or (concept,)
 
     def _row(self, concept: str) -> int:
         row = self._rows[concept] if concept in self._rows else self._kb.concept_row(concept)

@@ -44,6 +44,7 @@ class ScoringInput:
         rankings: The finished ranking log; None where nothing ranked.
         kb: The knowledge base.
         protocol: How candidates are counted.
+        gold_scheme: Scheme of the gold ids; empty for the knowledge base's own.
         metrics: What is computed, `recall` first.
         k: Candidates retrieved.
         rerank_depth: Candidates ranked; None without a ranker.
@@ -63,6 +64,7 @@ class ScoringInput:
     k: int
     rerank_depth: int | None
     predictions: Path
+    gold_scheme: str = ""
     interpolation: Interpolation | None = None
     seed: int = 0
     trained_on: Trained | None = None
@@ -127,7 +129,7 @@ def write_predictions(run: ScoringInput, reordering: Reordering | None) -> dict[
     joiner = Joiner(
         run.candidates.lines(),
         run.candidates.path,
-        GoldConcepts(run.kb, run.protocol),
+        GoldConcepts(run.kb, run.protocol, run.gold_scheme),
         run.protocol,
         reordering,
     )

@@ -98,8 +98,15 @@ def test_secrets_of_the_configuration_are_not_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "settings.toml"
-    path.write_text('[rankers.mine]\nmodel = "openai/x"\napi_key = "sk-planted"\napi_key_env = "MY_KEY"\n')
+    path.write_text(
+        '[rankers.mine]\nmodel = "openai/x"\napi_key = "sk-planted"\napi_key_env = "MY_KEY"\n'
+        'base_url = "https://me:planted1@example.org/v1"\nheader = "Bearer planted2.abcdef"\n'
+        'revision = "0123456789abcdef0123456789abcdef01234567"\n'
+        '[rankers.mine.params]\nx = [{y = "sk-planted3abc", vertex_credentials = "planted4"}]\n'
+    )
     assert invoke(["config", "--config", str(path)]) == 0
     shown = capsys.readouterr().out
-    assert "sk-planted" not in shown
+    assert "planted" not in shown
+    assert "example.org" in shown
+    assert "0123456789abcdef" in shown
     assert "MY_KEY" in shown

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from bioelx_bench.datasets.gold import check_gold
 from bioelx_bench.datasets.verify import slices_to_text
 from bioelx_bench.errors import DataError, UsageError
 
@@ -66,12 +65,7 @@ def test_composite_mentions_of_ncbi_disease_follow_the_policy(policy, golds, tmp
     prepared = prepare("ncbi-disease", "en", data_root=root, options={"composite": policy})
     assert [m.gold for m in prepared.mentions()] == golds
     assert prepared.left_out == {"documents_repeated": 1}
-    if policy == "all":
-        with pytest.raises(UsageError, match="all gold of a mention must be found"):
-            check_gold([prepared], "mesh", match="any")
-    assert check_gold([prepared], "mesh", match="all" if policy == "all" else "any") == {"en": 1}
-    with pytest.raises(UsageError, match=r"no gold id .* is of the knowledge base's scheme 'umls'"):
-        check_gold([prepared], "umls", match="all")
+    assert prepared.needs_match == ("all" if policy == "all" else None)
 
 
 def test_own_pubtator_converts_offsets_of_bytes(tmp_path, prepare):

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bioelx_bench.errors import DataError, UsageError
+from bioelx_bench.errors import DataError
 from bioelx_bench.kb.build import add_names
-from bioelx_bench.kb.crosswalk import add_crosswalk, check_gold_scheme
+from bioelx_bench.kb.mappings import add_crosswalk
 from bioelx_bench.kb.store import SCAN_FROM, KnowledgeBase
 from bioelx_bench.kb.table import build_from_table
 from bioelx_bench.schemes import find_scheme
@@ -105,17 +105,12 @@ DOID:1\tskos:exactMatch\tMONDO:0000002\tx
 
 def test_a_crosswalk_maps_gold(tmp_path: Path) -> None:
     kb = make(tmp_path, MESH)
-    with pytest.raises(UsageError, match="scheme umls") as caught:
-        check_gold_scheme(kb, "umls", "xl-bel")
-    assert "kb crosswalk" in str(caught.value.hint)
     (tmp_path / "m.sssom.tsv").write_text(SSSOM)
     mapped = add_crosswalk(kb, [tmp_path / "m.sssom.tsv"])
     assert mapped.counts == {
         "rows": 7, "rows:inexact": 1, "rows:other_schemes": 1, "mapped": 3, "ambiguous": 1, "unmapped": 1,
     }  # fmt: skip
     kb = KnowledgeBase.open(kb.folder)
-    check_gold_scheme(kb, "umls", "xl-bel")
-    check_gold_scheme(kb, "mesh", "bc5cdr")
     assert kb.resolve_gold("C0015967", "umls") == ("D005334",)
     assert kb.resolve_gold("MONDO:0000001", "mondo") == ("D003371", "D005334")
     assert kb.resolve_gold("C0000001", "umls") == ()

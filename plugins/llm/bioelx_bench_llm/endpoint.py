@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from bioelx_bench.errors import MissingError, UsageError
+from bioelx_bench.redaction import Redactor
 from bioelx_bench_llm.addresses import address_problem, host_of, is_loopback
 from bioelx_bench_llm.answer_cache import Answer, Position
 from bioelx_bench_llm.failures import CallError, explain
@@ -21,7 +22,6 @@ from bioelx_bench_llm.litellm_setup import (
 )
 from bioelx_bench_llm.names import default_parameters, provider_of
 from bioelx_bench_llm.options import LlmOptions
-from bioelx_bench_llm.redaction import Redactor
 from bioelx_bench_llm.requests import Request
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from bioelx_bench_llm.redaction import Redactor
+from bioelx_bench.redaction import Redactor
 
 Action = Literal["retry", "downgrade", "give_up", "stop"]
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 from pydantic import Field, field_validator
 
 from bioelx_bench.options import Options, runtime_field
+from bioelx_bench.redaction import looks_like_secret
 from bioelx_bench_llm.addresses import address_problem
-from bioelx_bench_llm.redaction import looks_like_secret
 
 SECRET_PARAMETERS: Final = re.compile(
     r"key(?!word)|token$|secret|passw|auth|credential|bearer|access|private|cookie|signature|certificate|^cert$"

@@ -25,7 +25,7 @@ class FixedRetriever(BaseRetriever):
         first = int(hashlib.sha256(mention.id.encode()).hexdigest()[:8], 16)
         rows = [(first + i) % len(self._kb) for i in range(min(k, len(self._kb)))]
         return [
-            Candidate(self._kb.concept_id(row), 1.0 - place / 100, f"{mention.text} {row}")
+            Candidate(self._kb.concept_id(row), 1.0 - place / 100, self._kb.names_of(row)[0].text)
             for place, row in enumerate(rows)
         ]
 

@@ -13,11 +13,11 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from bioelx_bench_llm.redaction import LOOKS_LIKE_KEY, Redactor
 from protocol_server import Behaviour, Running
 from samples import items
 
 from bioelx_bench.errors import BenchError
+from bioelx_bench.redaction import LOOKS_LIKE_KEY, Redactor
 from bioelx_bench.testing import make_knowledge_base
 
 KEY = "planted/Key+0123456789=abcDEF"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bioelx_bench import hookimpl
-from bioelx_bench.base import Environment
 from bioelx_bench.declarations import ModelSourceSpec, PresetSpec, RankerFamilySpec, RankerSpec
 from bioelx_bench.errors import MissingError
-from bioelx_bench.options import did_you_mean, load_object
+
+if TYPE_CHECKING:
+    from bioelx_bench.base import Environment
 
 MODELS: Final[Mapping[str, str]] = {
     "e5-small": "bioelx_bench_offline.encoder:model_folder",
@@ -75,6 +76,8 @@ def locate(model: str, environment: Environment) -> Path:
     Raises:
         MissingError: There is no such embedded model.
     """
+    from bioelx_bench.options import did_you_mean, load_object  # their import takes longer than `--help`
+
     path = MODELS.get(model)
     if path is None:
         raise MissingError(

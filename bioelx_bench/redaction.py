@@ -6,11 +6,18 @@ import base64
 import os
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote, unquote
 
 REMOVED: Final = "[key removed]"
 SECRET_NAME: Final = re.compile(r"(_KEY$|API_?KEY|TOKEN|SECRET|PASSW|CREDENTIAL|BEARER|_AUTH$)", re.I)
+SECRET_OPTION: Final = re.compile(
+    r"key(?!word)|token$|secret|passw|auth(?!or)|credential|bearer|cookie|private", re.IGNORECASE
+)
+"""Names of options, in files and parameters, that may hold a secret."""
+SECRET_WORD: Final = re.compile(r"key|token\b|secret|passw|auth|credential|\b(sk|hf|pk)[-_]", re.IGNORECASE)
+"""Words in a value by which it may hold a secret, for messages, which can do without the value."""
+HIDDEN: Final = "(hidden)"
 USER_PART: Final = re.compile(r"\w+://([^/@\s]+)@")
 """User and password in an address, whatever variable it stands in."""
 MIN_SECRET_LENGTH: Final = 8
@@ -58,6 +65,33 @@ def password_of(user_part: str) -> tuple[str, ...]:
     """The password in `user:password`, as it stands and unquoted."""
     password = user_part.partition(":")[2]
     return (password, unquote(password)) if password else ()
+
+
+def names_secret(name: str) -> bool:
+    """Whether an option of this name may hold a secret; the name of a variable that holds one is none."""
+    return bool(SECRET_OPTION.search(name)) and not name.lower().endswith("_env")
+
+
+def hide_secrets(value: Any, name: str = "") -> Any:
+    """A JSON value that may be shown: what has the name or the form of a secret, at any depth, is replaced.
+
+    Args:
+        value: The value.
+        name: The option or key it stands under.
+    """
+    if value is not None and not isinstance(value, bool) and names_secret(name):
+        return HIDDEN
+    if isinstance(value, Mapping):
+        return {
+            HIDDEN if looks_like_secret(str(key)) else key: hide_secrets(item, str(key))
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [hide_secrets(item, name) for item in value]
+    if not isinstance(value, str):
+        return value
+    plain = value.startswith(("/", "~", "./", "../")) or "revision" in name
+    return HIDDEN if LONG_RANDOM.fullmatch(value.strip()) and not plain else LOOKS_LIKE_KEY.sub(HIDDEN, value)
 
 
 def looks_like_secret(value: str) -> bool:
