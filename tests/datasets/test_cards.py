@@ -144,3 +144,9 @@ def test_building_gives_what_is_there(tmp_path, cache, capsys):
 def test_an_unknown_card_is_told(cache, capsys):
     assert invoke(["cards", "check", "xl-bell"]) == 2
     assert "did you mean 'xl-bel'" in capsys.readouterr().err
+
+
+def test_a_dataset_without_a_card_and_without_data_is_no_drift(folder, cache, capsys):
+    assert not (folder / "ncbi-disease").exists()
+    assert invoke(["cards", "check", "ncbi-disease", "--folder", str(folder)]) == 0
+    assert "its data is not here" in capsys.readouterr().out
