@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from bioelx_bench.kb import schemas
+from bioelx_bench.kb.build import Rows, build_knowledge_base
 from bioelx_bench.metrics import NO_HIT
-from bioelx_bench.records import Document, LabelledMention
+from bioelx_bench.records import Document, Interpolation, LabelledMention
 from bioelx_bench.scoring.figures import average_precision, mrr, ndcg, recall
 from bioelx_bench.scoring.gold import GoldConcepts
-from bioelx_bench.scoring.interpolation import order, score_scale
+from bioelx_bench.scoring.interpolation import ScoreScale, mix, order, score_scale
 from bioelx_bench.scoring.intervals import bootstrap_sums, holm, interval, paired_p_value
 from bioelx_bench.scoring.protocols import PROTOCOLS, find_protocol, part_ids, sub_mentions
 from bioelx_bench.testing import make_knowledge_base, make_mention
@@ -82,7 +86,7 @@ def test_gold_is_known_by_any_or_by_all(tmp_path_factory: pytest.TempPathFactory
 
 def test_holm() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([0.7, 0.9]) == [1.0, 1.0]
 
 
 def test_intervals_are_the_middle_95_per_cent() -> None:
@@ -111,3 +115,29 @@ def test_one_scale_from_blocks_of_any_size() -> None:
 
 def test_ties_keep_the_retrievers_order() -> None:
     assert order(np.array([1.0, 1.0, 2.0]), np.array([0, 1, 2]), np.zeros(3, np.int64)).tolist() == [2, 0, 1]
+
+
+def test_a_list_without_evidence_keeps_the_retrievers_scores() -> None:
+    scores, evidence = np.array([4.0, 2.0, 4.0, 2.0]), np.array([np.nan, np.nan, 0.0, 6.0])
+    mixed = mix(scores, evidence, np.array([0, 2, 4]), ScoreScale(1.0, 2.0), Interpolation(0.25, 3.0))
+    assert mixed.tolist() == [1.5, 0.5, 0.75 * 1.5, 0.75 * 0.5 + 0.25 * 6 / 3]
+
+
+def test_retired_gold_counts_as_its_successors_where_the_protocol_says(tmp_path: Path) -> None:
+    names = [["C0000002", "en", "b", "TEST", False]]
+    retired = [["C0000001", "C0000002"]]
+    rows = Rows(
+        names=[
+            pa.RecordBatch.from_arrays(list(map(pa.array, zip(*names, strict=True))), schema=schemas.NAMES)
+        ],
+        retired=[
+            pa.RecordBatch.from_arrays(
+                list(map(pa.array, zip(*retired, strict=True))), schema=schemas.RETIRED
+            )
+        ],
+    )
+    kb = build_knowledge_base(tmp_path / "kb", "retired", rows, files=[], filters={})
+    mention = LabelledMention("m", Document("d", "", "en"), (), "a", "en", ("C0000001",))
+    for protocol, expected in (("bioelx", ("C0000002",)), ("sapbert", ("C0000001",))):
+        gold = GoldConcepts(kb, PROTOCOLS[protocol])(mention)
+        assert (gold.ids, gold.in_kb) == (expected, protocol == "bioelx")

@@ -97,7 +97,7 @@ def lives(mutant: Mutant | None) -> bool:
                 path.read_text(encoding="utf-8").replace(mutant.old, mutant.new), encoding="utf-8"
             )
         environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
-        # -P: without it the working folder comes before PYTHONPATH, and the real package would be tested
+        # -P: else the folder in which Python starts comes before PYTHONPATH, and the copy is never imported
         command = [sys.executable, "-P", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *TESTS]
         done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, check=False)
         return done.returncode == 0
