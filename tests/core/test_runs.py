@@ -239,7 +239,8 @@ def test_wrong_usage(
 def test_a_run_imports_no_torch(run_arguments: list[str]) -> None:
     code = (
         "import sys; from bioelx_bench.cli.main import invoke; code = invoke(sys.argv[1:]); "
-        "found = {'torch', 'datasets', 'duckdb'} & set(sys.modules); print('found', found, file=sys.stderr); sys.exit(code or len(found))"
+        "found = {'torch', 'datasets', 'duckdb'} & set(sys.modules); "
+        "print('found', found, file=sys.stderr); sys.exit(code or len(found))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, *run_arguments, "--limit", "12"],

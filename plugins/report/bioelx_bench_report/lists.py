@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -13,7 +13,7 @@ from bioelx_bench.runs.logs import CANDIDATES, RANKINGS, CandidateLine, Candidat
 from bioelx_bench.runs.run_result import RunResult
 from bioelx_bench.scoring.join import Reordering
 from bioelx_bench.scoring.lists import LoggedLists
-from bioelx_bench.scoring.matching import Ints, offsets_of
+from bioelx_bench.scoring.matching import offsets_of
 from bioelx_bench.scoring.rankings import RankingIndex
 
 BLOCK: Final = 1000
@@ -71,15 +71,8 @@ def ranked(
     lines: Sequence[CandidateLine], mention_ids: Sequence[str], reordering: Reordering
 ) -> Iterator[Candidates]:
     """A block's candidates with the order after ranking."""
-    numbers: dict[str, int] = {}
-
-    def coded(lists: Sequence[Sequence[str]]) -> Ints:
-        ids = chain.from_iterable(lists)
-        return np.fromiter((numbers.setdefault(concept, len(numbers)) for concept in ids), np.int64)
-
-    columns = [line.concepts for line in lines]
-    offsets = offsets_of([len(column) for column in columns])
-    final = reordering.apply(mention_ids, lines, coded(columns), offsets, coded)
+    offsets = offsets_of([len(line.concepts) for line in lines])
+    final = reordering.apply(mention_ids, lines, offsets)
     for place, line in enumerate(lines):
         start, stop = int(offsets[place]), int(offsets[place + 1])
         shown = slice(start, start if final.nil[place] else stop)

@@ -110,7 +110,8 @@ class ConceptAggregation:
         """What two searches are compared by: concept rows or name rows, -1 where there are fewer."""
         if self.unit == "name":
             return found.names
-        return np.where(found.names >= 0, self.kb.name_concepts[found.names], -1)
+        concepts: Rows = np.where(found.names >= 0, self.kb.name_concepts[found.names], -1)
+        return concepts
 
 
 def ranges(starts: Rows, counts: Rows) -> Rows:

@@ -44,7 +44,7 @@ class DenseRetriever(EmbeddingRetriever):
         return read_model_encoding(self.files)
 
     @cached_property
-    def options(self) -> DenseOptions:
+    def options(self) -> DenseOptions:  # type: ignore[override]  # computed when asked for
         """The options as given, and for the others what the model's folder asks for, or the defaults."""
         return with_model_encoding(self.given, self.model_encoding)
 
@@ -54,7 +54,7 @@ class DenseRetriever(EmbeddingRetriever):
         from bioelx_bench_sapbert.hardware import choose_device, choose_dtype, dtype_name
 
         counts_names = self.environment.unit == "name"
-        dtype = self.options.dtype
+        dtype: str = self.options.dtype
         if dtype == "auto" and counts_names:
             dtype = "fp32"
         elif dtype == "auto":

@@ -56,7 +56,7 @@ class NameEncoder(nn.Module):
         for chunk in chunks:
             size = self.chunk_names or len(chunk["input_ids"])
             for ids, mask in zip(
-                chunk["input_ids"].split(size), chunk["attention_mask"].split(size), strict=True
+                torch.split(chunk["input_ids"], size), torch.split(chunk["attention_mask"], size), strict=True
             ):
                 if self.chunk_names and torch.is_grad_enabled():
                     parts.append(checkpoint(self.encode, ids, mask, use_reentrant=False))
@@ -88,7 +88,7 @@ class Tokens:
         """Chunks, and the place in the batch of each of their rows."""
         ids = self.tokenization.ids(names)
         lengths = np.array([self.tokenization.places(len(row)) for row in ids])
-        order = np.lexsort((np.arange(len(ids)), [len(row) for row in ids]))
+        order = np.lexsort((np.arange(len(ids)), np.array([len(row) for row in ids])))
         chunks = []
         start = 0
         for end in chunk_ends(lengths[order].tolist(), self.pass_cost):
