@@ -72,7 +72,7 @@ MUTANTS: Final = (
     Mutant("protocols", "if protocol.split else [mention.text]", "if not protocol.split else [mention.text]"),
     Mutant("protocols", 'nil: Literal["count", "skip"] = "count"', 'nil: Literal["count", "skip"] = "skip"'),
     Mutant("protocols", 'match: Literal["any", "all"] = "any"', 'match: Literal["any", "all"] = "all"'),
-    Mutant("gold", 'if self._protocol.retired == "map":', 'if self._protocol.retired != "map":'),
+    Mutant("gold", 'retired == "map" or self._foreign', 'retired != "map" or self._foreign'),
     Mutant("gold", 'any(has) if self._protocol.match == "any" else all(has)', "any(has)"),
     Mutant("gold", "row >= 0 for row", "row > 0 for row"),
     Mutant("gold", "if self._protocol.split_gold:", "if not self._protocol.split_gold:"),
