@@ -78,14 +78,7 @@ def build_from_obo(
         DataError: A file is not an ontology (says file and line), or no term has an id of the scheme.
         BenchError: The disk is full, or the output exists.
     """
-    if unknown := [s for s in scopes if s not in SCOPES]:
-        raise UsageError(
-            f"unknown scope {unknown[0]!r}{did_you_mean(unknown[0], SCOPES)}", where=f"--scopes {unknown[0]}"
-        )
-    if why := schemas.validation_error("language", language):
-        raise UsageError(f"{language!r} is not a language", where="--language", why=why)
-    if ids != NATIVE:
-        find_scheme(ids)
+    check_options(scopes, language, ids)
     described = [describe_file(f, licence=licence) for f in files]
 
     def make() -> Rows:
@@ -109,15 +102,26 @@ def build_from_obo(
         name,
         make,
         files=described,
-        filters={
-            "builder": "obo",
-            "ids": ids,
-            "language": language,
-            "scopes": sorted(scopes),
-            "source": source,
-        },
+        filters={"builder": "obo", "ids": ids, "language": language}
+        | {"scopes": sorted(scopes), "source": source},
         progress=progress,
     )
+
+
+def check_options(scopes: Sequence[str], language: str, ids: str) -> None:
+    """Refuse options that no ontology could be read with.
+
+    Raises:
+        UsageError: A scope, the scheme or the language is not one.
+    """
+    if unknown := [s for s in scopes if s not in SCOPES]:
+        raise UsageError(
+            f"unknown scope {unknown[0]!r}{did_you_mean(unknown[0], SCOPES)}", where=f"--scopes {unknown[0]}"
+        )
+    if why := schemas.validation_error("language", language):
+        raise UsageError(f"{language!r} is not a language", where="--language", why=why)
+    if ids != NATIVE:
+        find_scheme(ids)
 
 
 def require_terms(ontologies: Sequence[Ontology], files: Sequence[Path]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -50,18 +51,11 @@ def rescore(
     origin = manifest.get(
         "rescored_from", {"identity": manifest.get("identity", {}), "run_id": result.run_id}
     )
-    mix = (
-        None
-        if interpolation is None
-        else {"weight": interpolation.weight, "temperature": interpolation.temperature}
-    )
+    mix = None if interpolation is None else asdict(interpolation)
     identity: dict[str, Any] = {**origin["identity"], "interpolation": mix}
     run_id = hash_json(identity)[:ID_LENGTH]
     folder = output / run_id
-    with explain_os_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in (CANDIDATES, RANKINGS):
-            link(run.folder / name, folder / name)
+    link_logs(run.folder, folder)
     remix_predictions(
         run.folder / PREDICTIONS,
         folder / PREDICTIONS,
@@ -88,6 +82,14 @@ def rescore(
     write_json(folder / RESULT, changed.model_dump(mode="json"))
     seal(folder)
     return RunResult(folder, changed, run.mentions, run.kb)
+
+
+def link_logs(source: Path, folder: Path) -> None:
+    """Make a run's folder that has another run's logs."""
+    with explain_os_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in (CANDIDATES, RANKINGS):
+            link(source / name, folder / name)
 
 
 def link(source: Path, target: Path) -> None:

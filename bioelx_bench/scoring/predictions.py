@@ -97,6 +97,24 @@ class PredictionWriter:
             self._pending = []
 
 
+def rank_columns(
+    ranks: dict[str, tuple[Ranks, Ranks]], gold_offsets: npt.NDArray[np.int64], n: int
+) -> dict[str, pa.Array]:
+    """The columns of ranks of both stages, null throughout for a stage that did not run."""
+    offsets = pa.array(gold_offsets, pa.int32())
+    columns: dict[str, pa.Array] = {}
+    for stage in ("retrieval", "ranking"):
+        if stage not in ranks:
+            columns[f"{stage}_rank"] = pa.nulls(n, pa.int32())
+            columns[f"{stage}_gold_ranks"] = pa.nulls(n, SCHEMA.field(f"{stage}_gold_ranks").type)
+            continue
+        best, flat = ranks[stage]
+        columns[f"{stage}_rank"] = pa.array(best, pa.int32(), mask=best == NO_HIT)
+        values = pa.array(flat, pa.int32(), mask=flat == NO_HIT)
+        columns[f"{stage}_gold_ranks"] = pa.ListArray.from_arrays(offsets, values)
+    return columns
+
+
 def prediction_rows(
     subset: str, block: Block, flags: dict[str, Flags | None], ranks: dict[str, tuple[Ranks, Ranks]]
 ) -> pa.Table:
@@ -109,7 +127,6 @@ def prediction_rows(
         ranks: Ranks of mentions and of gold concepts, by stage.
     """
     n = len(block)
-    offsets = pa.array(block.gold_offsets, pa.int32())
     first = block.parts[:-1]
     starts, sizes = block.offsets[:-1][first], np.diff(block.offsets)[first]
     sources = starts.copy()
@@ -135,17 +152,6 @@ def prediction_rows(
         shown[there] = values[starts[there]]
         return pa.array(shown, pa.float64(), mask=np.isnan(shown))
 
-    def gold_ranks(stage: str) -> pa.Array:
-        if stage not in ranks:
-            return pa.nulls(n, SCHEMA.field("ranking_gold_ranks").type)
-        flat = ranks[stage][1]
-        return pa.ListArray.from_arrays(offsets, pa.array(flat, pa.int32(), mask=flat == NO_HIT))
-
-    def rank(stage: str) -> pa.Array:
-        if stage not in ranks:
-            return pa.nulls(n, pa.int32())
-        return pa.array(ranks[stage][0], pa.int32(), mask=ranks[stage][0] == NO_HIT)
-
     columns = {
         "mention_id": [m.id for m in block.mentions],
         "subset": pa.repeat(pa.scalar(subset), n),
@@ -155,10 +161,7 @@ def prediction_rows(
         **{name: pa.nulls(n, pa.bool_()) if value is None else value for name, value in flags.items()},
         "failed": np.zeros(n, np.bool_) if final is None else final.failed,
         "candidates": sizes.astype(np.int32),
-        "retrieval_rank": rank("retrieval"),
-        "ranking_rank": rank("ranking"),
-        "retrieval_gold_ranks": gold_ranks("retrieval"),
-        "ranking_gold_ranks": gold_ranks("ranking"),
+        **rank_columns(ranks, block.gold_offsets, n),
         "retrieved": retrieved,
         "retrieved_name": retrieved_names,
         "predicted": retrieved if final is None else [at and at[0].concepts[at[1]] for at in chosen],

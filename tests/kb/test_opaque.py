@@ -14,7 +14,7 @@ from bioelx_bench.kb.build import add_names
 from bioelx_bench.kb.mappings import add_crosswalk
 from bioelx_bench.kb.store import SCAN_FROM, KnowledgeBase
 from bioelx_bench.kb.table import build_from_table
-from bioelx_bench.schemes import find_scheme
+from bioelx_bench.schemes import MISSING, find_scheme
 
 
 def make(folder: Path, rows: str, ids: str | None = None, name: str = "t.tsv") -> KnowledgeBase:
@@ -43,11 +43,7 @@ def test_mesh_ids(tmp_path: Path) -> None:
     st.sets(
         st.text(
             st.characters(exclude_categories=["Cs", "Cc", "Zs", "Cf"], exclude_characters="|"), min_size=1
-        ).filter(
-            lambda t: (
-                find_scheme("any").canonical(t) == t and t.lower() not in {"-", "none", "nan", "null", "nil"}
-            )
-        ),
+        ).filter(lambda t: find_scheme("any").canonical(t) == t and t.lower() not in MISSING),
         min_size=1,
         max_size=20,
     )
