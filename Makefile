@@ -53,7 +53,8 @@ lint: setup
 
 # Two processes with one thread each: threads of several processes that wait for one another spin, and lose.
 test-core test-plugins: export OMP_NUM_THREADS := 1
-PYTEST := -m pytest --numprocesses 2 --dist loadfile
+# Hypothesis' profile `ci` draws the same examples every time and sets no deadline, which a busy machine would miss.
+PYTEST := -m pytest --numprocesses 2 --dist loadfile --hypothesis-profile ci
 
 test-core: setup-core
 	! $(CORE_VENV)/bin/python -m pip list --format=freeze | grep -iE '^(torch|transformers|pyserini|litellm)=='

@@ -49,7 +49,9 @@ def score_scale(blocks: Iterable[Sequence[float] | Floats]) -> ScoreScale:
         mean += shift * size / total
         count = total
     spread = math.sqrt(squares / count) if count else 0.0
-    return ScoreScale(mean, spread if spread > 0 and math.isfinite(spread) else 1.0)
+    # What is left of scores that are all alike is rounding, which must not be stretched to a spread of 1.
+    told_apart = spread > abs(mean) * 1e-12 and math.isfinite(spread)
+    return ScoreScale(mean, spread if told_apart else 1.0)
 
 
 def validate_interpolation(interpolation: Interpolation) -> None:

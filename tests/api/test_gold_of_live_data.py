@@ -19,6 +19,8 @@ from bioelx_bench.records import LabelledMention
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import Grams
 
+PLUGIN = Path(__file__).parents[1] / "core" / "word_plugin.py"
+
 pytestmark = pytest.mark.usefixtures("cache")
 
 
@@ -77,7 +79,9 @@ def test_the_command_line_stops_too(
 ) -> None:
     (tmp_path / "t.csv").write_text("mention,gold\nfever,D005334\n")
     data = ["--dataset", "table", "-D", f"path={tmp_path / 't.csv'}", "--kb", str(kb_folder)]
-    code = invoke(["run", *data, "--retriever", "bm25", "--output", str(tmp_path / "runs")])
+    code = invoke(
+        ["run", *data, "--plugin", str(PLUGIN), "--retriever", "words", "--output", str(tmp_path / "runs")]
+    )
     assert code == 2
     assert "has ids of the scheme mesh" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()

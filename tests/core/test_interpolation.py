@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bioelx_bench.errors import UsageError
@@ -99,6 +99,7 @@ def test_missing_evidence_stands_at_the_mean_of_its_list(run: Any, weight: float
 
 @settings(max_examples=50)
 @given(st.lists(st.floats(-1e6, 1e6), max_size=60), st.integers(1, 20))
+@example([349525.6989604455] * 3, 1)
 def test_the_scale_does_not_depend_on_blocks(values: list[float], size: int) -> None:
     whole = score_scale([values])
     parts = score_scale([values[i : i + size] for i in range(0, len(values), size)])
@@ -111,6 +112,7 @@ def test_the_scale_does_not_depend_on_blocks(values: list[float], size: int) -> 
 def test_scores_that_are_all_alike_have_spread_1() -> None:
     assert score_scale([[3.0, 3.0]]).spread == 1.0
     assert score_scale([]).spread == 1.0
+    assert score_scale([[349525.6989604455]] * 3).spread == 1.0  # rounding between blocks is no spread
 
 
 @pytest.mark.parametrize(

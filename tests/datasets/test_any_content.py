@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from bioelx_bench.base import DatasetRequest
 from bioelx_bench.cache import Cache
 from bioelx_bench.datasets.bigbio import BigBio
+from bioelx_bench.datasets.gold import GoldReader
 from bioelx_bench.datasets.table import COLUMNS, Table
 from bioelx_bench.datasets.verify import slices_to_text
 from bioelx_bench.datasets.wikimed_de import Articles
@@ -87,7 +89,7 @@ def request(root: Path, **options: Any) -> DatasetRequest:
 def check(make: Any, file: Path) -> None:
     """Read a file; mentions must slice to their text, and errors must name the file."""
     try:
-        mentions = list(make().mentions())
+        mentions = list(GoldReader(iter(make().mentions()), "", Counter()))
     except BenchError as error:
         assert file.name in str(error)
         return
