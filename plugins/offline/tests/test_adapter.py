@@ -83,7 +83,7 @@ def test_the_retriever_uses_it_as_it_was_trained_without_any_option() -> None:
 @pytest.mark.slow
 def test_the_adapter_brings_names_of_other_languages_nearer() -> None:
     pytest.importorskip("bioelx_bench_sapbert")
-    from bioelx_bench_sapbert.encoding import Encoder
+    from bioelx_bench_sapbert.encoder import Encoder
     from bioelx_bench_sapbert.options import EncodingOptions
 
     shared = Environment(cache=Cache(default_cache_folder()), plugins=load_plugins(), offline=True)

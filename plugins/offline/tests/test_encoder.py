@@ -113,7 +113,8 @@ def test_the_reference_leads_to_the_cached_folder(folder: Path) -> None:
     environment = make_environment(default_cache_folder())
     assert resolve_model("offline:e5-small", environment) == folder
     assert {p.name for p in folder.iterdir()} == {
-        *("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "source.json")
+        *("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "source.json"),
+        "seal.json",
     }
     with pytest.raises(MissingError, match="e5-small"):
         locate("e5-smal", environment)

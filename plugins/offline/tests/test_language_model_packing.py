@@ -146,14 +146,15 @@ def test_a_model_that_cannot_be_packed_answers_and_says_so(tmp_path: Path, envir
             if not (folder / path.name).exists():
                 (folder / path.name).symlink_to(path.resolve())
         ranker = make_ranker(LocalOptions(model=f"local:{folder}", dtype="float32"), environment)
-        assert "answers_packed" not in ranker.notes()
+        assert "answers_packed" not in ranker.notes().counts
         (ranking,) = ranker.rank_many(items(1))
         assert ranking.usage.calls == 3
         notes.append(ranker.notes())
         ranker.close()
-    assert notes[0]["answers_packed"] == 3 and notes[0]["answers_alone"] == 0
-    assert notes[1]["answers_packed"] == 0 and notes[1]["answers_alone"] == 3
-    assert "alone_because" not in notes[0] and "whole prompt" in notes[1]["alone_because"]
+    packed, alone = notes
+    assert packed.counts["answers_packed"] == 3 and packed.counts["answers_alone"] == 0
+    assert alone.counts["answers_packed"] == 0 and alone.counts["answers_alone"] == 3
+    assert "alone_because" not in packed.facts and "whole prompt" in alone.facts["alone_because"]
 
 
 def test_a_model_that_passes_attention_by_is_an_error() -> None:

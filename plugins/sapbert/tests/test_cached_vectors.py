@@ -170,7 +170,7 @@ def test_a_full_disk_is_said_and_what_is_done_is_kept(kb: KnowledgeBase, tmp_pat
 
 
 def test_a_knowledge_base_without_names_is_an_error(kb: KnowledgeBase) -> None:
-    empty = KnowledgeBase(kb.folder, kb.manifest.model_copy(update={"names": 0}))
+    empty = KnowledgeBase(kb.folder, kb.manifest.model_copy(update={"names": 0}), kb.scheme)
     with pytest.raises(BenchError, match="has no names"):
         group_names(empty, True)
 

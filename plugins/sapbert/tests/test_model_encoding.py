@@ -86,7 +86,7 @@ def test_the_run_records_and_is_identified_by_what_the_model_asks_for(
         assert "lowercase" not in with_effective_options.described()["options_given"]
         identities.append(with_effective_options.identity(made))
     assert identities[0] == identities[1]
-    assert identities[0] != component.identity()
+    assert identities[0] != component.identity(made)
 
 
 def sentence_transformer(folder: Path, *, old: bool = False, **changes: Any) -> str:

@@ -24,7 +24,7 @@ def small_model() -> Path:
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.models import Pooling, Transformer
-    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
     torch.manual_seed(7)
@@ -33,6 +33,10 @@ def small_model() -> Path:
     tokenizer = Tokenizer(models.WordLevel(letters, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
+    # as real models have: a text without letters is not one without tokens
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[UNK] $A", pair="[UNK] $A $B", special_tokens=[("[UNK]", 1)]
+    )
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", model_max_length=64
     ).save_pretrained(folder / "base")
