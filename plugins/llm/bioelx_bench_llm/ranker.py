@@ -138,12 +138,14 @@ class LlmRanker(BaseRanker):
             "completion_tokens": stats.completion_tokens,
             "answers_without_price": stats.unpriced,
         }
+        own = {} if self._provider is None else self._provider.notes()
+        counts |= {key: value for key, value in own.items() if isinstance(value, int)}
         facts = {
             "prompt": self._prompt.name,
             "failed_attempts": dict(sorted(stats.failures.items())),
             "answer_forms": dict(sorted(stats.forms.items())),
             "paid_usd": stats.paid_usd,
-            **(self._provider.notes() if self._provider is not None else {}),
+            **{key: value for key, value in own.items() if not isinstance(value, int)},
         }
         return Notes(counts=counts, facts=facts)
 
