@@ -109,7 +109,8 @@ class ConceptAggregation:
     def places(self, found: TopK) -> Rows:
         """What two searches are compared by: concept rows or name rows, -1 where there are fewer."""
         if self.unit == "name":
-            return found.names
+            names: Rows = found.names
+            return names
         concepts: Rows = np.where(found.names >= 0, self.kb.name_concepts[found.names], -1)
         return concepts
 
