@@ -109,8 +109,7 @@ class ConceptAggregation:
     def places(self, found: TopK) -> Rows:
         """What two searches are compared by: concept rows or name rows, -1 where there are fewer."""
         if self.unit == "name":
-            names: Rows = found.names
-            return names
+            return found.names
         concepts: Rows = np.where(found.names >= 0, self.kb.name_concepts[found.names], -1)
         return concepts
 
@@ -118,7 +117,8 @@ class ConceptAggregation:
 def ranges(starts: Rows, counts: Rows) -> Rows:
     """`start, start + 1, ...` of each count, one after the other."""
     before = np.cumsum(counts) - counts
-    return np.arange(int(counts.sum())) + np.repeat(starts - before, counts)
+    rows: Rows = np.arange(int(counts.sum())) + np.repeat(starts - before, counts)
+    return rows
 
 
 def pack_scores(scores: Scores) -> npt.NDArray[np.uint64]:
