@@ -1,4 +1,4 @@
-"""Protocol `sapbert` on any small dictionary, mentions and gold: its figures are those of an independent procedure."""
+"""Protocol `sapbert` on any small dictionary, mentions and gold, against an independent procedure."""
 
 from __future__ import annotations
 
