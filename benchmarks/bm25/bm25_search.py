@@ -29,8 +29,9 @@ from bioelx_bench.cache import Cache, default_cache_folder
 from bioelx_bench.kb.store import KnowledgeBase
 from bioelx_bench.progress import Progress
 from bioelx_bench.records import Document, Mention
-from bioelx_bench.runs.retrieval import CandidateLog, retrieve
-from bioelx_bench.scoring.protocols import find_protocol
+from bioelx_bench.runs.foreign import Origin
+from bioelx_bench.runs.logs import CandidateLog
+from bioelx_bench.runs.retrieval import CheckedRetriever, retrieve
 
 K = 50
 Hits = list[tuple[str, float]]
@@ -45,7 +46,7 @@ def main() -> None:
     arguments = parser.parse_args()
     kb = open_knowledge_base(arguments.kb)
     mentions = [
-        Mention(r["id"], Document(r["id"], "", r["language"]), (), r["mention"], r["language"], ())
+        Mention(r["id"], Document(r["id"], "", r["language"]), (), r["mention"], r["language"])
         for r in load_dataset("xl-bel")
     ]
     environment = Environment(cache=Cache(default_cache_folder()), progress=Progress(enabled=False), kb=kb)
@@ -91,12 +92,13 @@ def prepare_harness(
     index.mkdir()
     retriever.index(kb, index)
     retriever.open(kb, index)
-    protocol = find_protocol("bioelx", {})
+    origin = Origin("retriever", "bm25", None, retriever)
+    checked = CheckedRetriever(retriever, origin, kb, K, "concept")
 
     def run() -> None:
         with tempfile.TemporaryDirectory() as logs:
             log = CandidateLog(Path(logs) / "candidates.jsonl")
-            retrieve(retriever, mentions, len(mentions), log, protocol, K, Progress(enabled=False))
+            retrieve(checked, iter(mentions), len(mentions), log, Progress(enabled=False))
             log.close()
 
     return run
