@@ -1,6 +1,6 @@
 """Time and peak memory of reading logs and scoring, on synthetic logs over a knowledge base of 40,000 concepts.
 
-python benchmarks/scoring/scoring_speed.py --mentions 1000000 --candidates 50 --folder /tmp/scoring
+python benchmarks/scoring/scoring_speed.py --mentions 1000000 --candidates 50 --folder FOLDER
 """
 
 from __future__ import annotations
