@@ -14,6 +14,12 @@ INVISIBLE: Final = re.compile(
 hyphens, zero-width spaces and joiners, direction marks, variation selectors, the byte order mark."""
 
 
+ARABIC: Final = "[\u0620-\u06ff\u0750-\u077f]"
+WORD_BREAK: Final = re.compile(f"(?<={ARABIC})\u200c(?={ARABIC})")
+"""The zero-width non-joiner between letters of Arabic script, where Persian writes it or a space (so does Lucene's
+`PersianCharFilter` read it); in other scripts it stands within words."""
+
+
 def normalise_text(text: str) -> str:
     """A text in Unicode's form NFKC, without invisible characters and with each run of white space as one space.
 
@@ -22,7 +28,8 @@ def normalise_text(text: str) -> str:
     """
     if not text.isascii():
         # NFKC may bring forth spaces and needs a second look at neighbours once what stood between is gone.
-        text = unicodedata.normalize("NFKC", INVISIBLE.sub("", unicodedata.normalize("NFKC", text)))
+        text = WORD_BREAK.sub(" ", unicodedata.normalize("NFKC", text))
+        text = unicodedata.normalize("NFKC", INVISIBLE.sub("", text))
     return " ".join(text.split())
 
 

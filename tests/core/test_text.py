@@ -40,3 +40,11 @@ def test_case_is_kept_unless_folded() -> None:
 def test_forms_are_settled_at_once(text: str) -> None:
     assert normalise_text(normalise_text(text)) == normalise_text(text)
     assert fold_text(fold_text(text)) == fold_text(text)
+
+
+def test_persian_words_joined_without_a_width_are_two_words() -> None:
+    assert (
+        normalise_text("\u0633\u0631\u0637\u0627\u0646\u200c\u0631\u06cc\u0647")
+        == "\u0633\u0631\u0637\u0627\u0646 \u0631\u06cc\u0647"
+    )
+    assert normalise_text("Auf\u200clage") == "Auflage"

@@ -24,7 +24,7 @@ from bioelx_bench_bm25.options import Bm25Options
 if TYPE_CHECKING:
     from bioelx_bench.kb.store import KnowledgeBase
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 LANGUAGE_FIELD: Final = "contents"
 """Words as the language's analyzer gives them; the name is the one Anserini uses."""
 FOLDED_FIELD: Final = "folded"
